@@ -1,0 +1,180 @@
+"""The camera: projection, crops with pixel-centre arithmetic, intrinsics of a crop, flip.
+
+Pixels have x to the right and y down, with pixel *centres* at integers: ``(0, 0)`` is the centre
+of the top-left pixel, and an image of width w spans -½ … w-½. A resize by s therefore maps
+x′ = s(x + ½) - ½. Every geometric change of an image is a 3×3 homography from old to new pixels,
+and image content, keypoints and intrinsics all move by that one matrix. 3D points are in metres
+with OpenCV axes (x right, y down, z forward).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def project(points_3d: npt.ArrayLike, camera: npt.ArrayLike) -> FloatArray:
+    """Pinhole projection of camera-frame points.
+
+    Parameters
+    ----------
+    points_3d
+        (..., J, 3), metres, OpenCV camera axes. Points at z ≤ 0 give NaN or mirrored pixels: check
+        depth before.
+    camera
+        (..., 3, 3) intrinsics in pixels; leading axes broadcast against those of `points_3d`.
+
+    Returns
+    -------
+    (..., J, 2) pixels.
+
+    >>> project([[0.1, 0.0, 1.0]], [[500, 0, 112], [0, 500, 112], [0, 0, 1]])
+    array([[162., 112.]])
+    """
+    points = np.asarray(points_3d, dtype=np.float64)
+    matrix = np.asarray(camera, dtype=np.float64)
+    image = np.einsum("...ij,...kj->...ki", matrix, points)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        pixels: FloatArray = image[..., :2] / image[..., 2:]
+    return pixels
+
+
+def transform_points(homography: npt.ArrayLike, points: npt.ArrayLike) -> FloatArray:
+    """Move pixels by a homography.
+
+    Parameters
+    ----------
+    homography
+        (..., 3, 3), from old to new pixels.
+    points
+        (..., J, 2) pixels; NaN stays NaN.
+
+    Returns
+    -------
+    (..., J, 2) pixels.
+    """
+    xy = np.asarray(points, dtype=np.float64)
+    matrix = np.asarray(homography, dtype=np.float64)
+    moved = np.einsum("...ij,...kj->...ki", matrix[..., :, :2], xy)
+    moved += matrix[..., None, :, 2]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        pixels: FloatArray = moved[..., :2] / moved[..., 2:]
+    return pixels
+
+
+def crop_matrix(bbox: npt.ArrayLike, padding: float, size: int) -> FloatArray:
+    """Homography of a square crop: side padding × max(w, h) about the box centre, to `size` px.
+
+    Parameters
+    ----------
+    bbox
+        (..., 4) x, y, w, h in source pixels.
+    padding
+        Factor on the longer side of the box.
+    size
+        Side of the square result in pixels.
+
+    Returns
+    -------
+    (..., 3, 3) source px → crop px. The left edge of the square goes to -½, the right edge to
+    size - ½, so the whole image (box -½, -½, size, size with padding 1) is the identity.
+
+    >>> bool(np.allclose(crop_matrix([-0.5, -0.5, 224, 224], 1.0, 224), np.eye(3)))
+    True
+    """
+    box = np.asarray(bbox, dtype=np.float64)
+    side = padding * np.maximum(box[..., 2], box[..., 3])
+    left = box[..., 0] + (box[..., 2] - side) / 2
+    top = box[..., 1] + (box[..., 3] - side) / 2
+    scale = size / side
+    matrix = np.zeros((*box.shape[:-1], 3, 3))
+    matrix[..., 0, 0] = matrix[..., 1, 1] = scale
+    matrix[..., 0, 2] = -scale * left - 0.5
+    matrix[..., 1, 2] = -scale * top - 0.5
+    matrix[..., 2, 2] = 1.0
+    return matrix
+
+
+def crop_scale(homography: npt.ArrayLike) -> FloatArray:
+    """Stored pixels per source pixel of affine crops: the root of the area ratio.
+
+    Parameters
+    ----------
+    homography
+        (..., 3, 3) affine, mirrored or not.
+    """
+    matrix = np.asarray(homography, dtype=np.float64)
+    scale: FloatArray = np.sqrt(np.abs(np.linalg.det(matrix[..., :2, :2]))) / np.abs(
+        matrix[..., 2, 2]
+    )
+    return scale
+
+
+def crop_intrinsics(homography: npt.ArrayLike, camera: npt.ArrayLike) -> FloatArray:
+    """Intrinsics of the cropped image: projecting with them equals cropping the projection.
+
+    Parameters
+    ----------
+    homography
+        (..., 3, 3) affine, old → new pixels.
+    camera
+        (..., 3, 3) intrinsics of the old image.
+    """
+    product: FloatArray = np.asarray(homography, dtype=np.float64) @ np.asarray(
+        camera, dtype=np.float64
+    )
+    return product
+
+
+def flip_matrix(width: int) -> FloatArray:
+    """Homography of a left-right flip: x → width - 1 - x, its own inverse."""
+    return np.array([[-1.0, 0.0, width - 1.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+
+
+def flip_camera(camera: npt.ArrayLike, width: int) -> FloatArray:
+    """Intrinsics of the flipped image for 3D points whose x was negated (:func:`flip_points_3d`).
+
+    The focal length stays positive; principal point cx → width - 1 - cx and skew changes sign.
+    """
+    mirror = np.diag([-1.0, 1.0, 1.0])
+    flipped: FloatArray = flip_matrix(width) @ np.asarray(camera, dtype=np.float64) @ mirror
+    return flipped
+
+
+def flip_points_3d(points_3d: npt.ArrayLike) -> FloatArray:
+    """Mirror camera-frame points left-right: x → -x. Twice is the identity."""
+    mirrored: FloatArray = np.asarray(points_3d, dtype=np.float64) * np.array([-1.0, 1.0, 1.0])
+    return mirrored
+
+
+def keypoint_box(keypoints: npt.ArrayLike, valid: npt.ArrayLike) -> FloatArray:
+    """Tight box around the labelled keypoints.
+
+    Parameters
+    ----------
+    keypoints
+        (..., J, 2) pixels.
+    valid
+        (..., J) bool.
+
+    Returns
+    -------
+    (..., 4) x, y, w, h pixels; NaN where no joint is labelled.
+    """
+    points = np.asarray(keypoints, dtype=np.float64)
+    keep = np.asarray(valid, dtype=bool)[..., None]
+    low = np.where(keep, points, np.inf).min(axis=-2)
+    high = np.where(keep, points, -np.inf).max(axis=-2)
+    nothing = ~np.isfinite(low)
+    low, high = np.where(nothing, np.nan, low), np.where(nothing, np.nan, high)
+    box: FloatArray = np.concatenate([low, high - low], axis=-1)
+    return box
+
+
+def image_box(width: npt.ArrayLike, height: npt.ArrayLike) -> FloatArray:
+    """Box of the whole image, edge to edge: -½, -½, width, height in pixel-centre coordinates."""
+    w = np.asarray(width, dtype=np.float64)
+    h = np.asarray(height, dtype=np.float64)
+    return np.stack([np.full_like(w, -0.5), np.full_like(w, -0.5), w, h], axis=-1)

@@ -1,0 +1,98 @@
+"""The command line. Commands are loaded when they are called, so that ``--help`` stays quick."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from handbench import __version__
+from handbench.errors import HandbenchError
+from handbench.home import Home
+
+_COMMANDS = {
+    "quickstart": "Try everything: sample, convert, train, predict, evaluate, report.",
+    "datasets": "List the datasets handbench knows, or one in full.",
+    "sample": "Write a synthetic hand dataset in the FreiHAND layout.",
+    "convert": "Turn a raw dataset into one HDF5 file.",
+    "verify": "Check a converted file; exit 1 when something is wrong.",
+    "inspect": "Print the facts of a converted file.",
+    "show": "Draw a contact sheet of samples or of the worst predictions.",
+    "train": "Train the reference baseline.",
+    "predict": "Run a model over a split or a folder of pictures.",
+    "evaluate": "Score prediction files; print a table, write a report.",
+}
+"""Name → one line. Each command is the click command of that name in its own module."""
+
+
+class _LazyCommands(click.Group):
+    """Lists commands without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"handbench.cli.{cmd_name}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(args[0], _COMMANDS, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            ctx.fail(f"No such command {args[0]!r}.{hint}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_LazyCommands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="handbench")
+@click.option(
+    "--home",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for raw data, datasets, runs and results.  [default: $HANDBENCH_HOME, else the "
+    "platform's user data directory]",
+)
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.pass_context
+def cli(ctx: click.Context, home: Path | None, debug: bool) -> None:
+    """Prepare hand-pose datasets and compare hand-pose models.
+
+    The way of the data: raw dataset → convert → train → predict → evaluate → report. Results go to
+    stdout, progress to stderr. Exit code 0: success; 1: a task failed; 2: wrong usage.
+    """
+    ctx.obj = Home.find(home)
+
+
+def main() -> None:
+    """Entry point: one sentence on stderr and exit 1 where a task fails."""
+    debug = "--debug" in sys.argv[1:]
+    try:
+        cli(prog_name="handbench")
+    except HandbenchError as error:
+        if debug:
+            raise
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(1)
+    except OSError as error:
+        if debug:
+            raise
+        if isinstance(error, BrokenPipeError):
+            # The reader of our output went away (`| head`): nothing is wrong with the task.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(0)
+        place = f" ({error.filename})" if error.filename else ""
+        click.echo(f"Error: {error.strerror or error}{place}", err=True)
+        sys.exit(1)

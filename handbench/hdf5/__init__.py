@@ -1,0 +1,1 @@
+"""The one file a dataset: format 1.0, written, read, verified."""

@@ -1,0 +1,302 @@
+"""Write a handbench HDF5 file: streaming, in bounded memory, whole or not at all.
+
+Rows come in blocks of columns. Numbers and image bytes go to disk as they come; only the ids and a
+32-byte digest a row are kept until the end. The file has a temporary name until `complete` is set
+as its last attribute, then it is renamed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from handbench.errors import FormatError
+from handbench.files import atomic_path, to_json
+from handbench.hand import BONES, JOINT_NAMES
+from handbench.hdf5.format import (
+    BOX_SOURCES,
+    COLUMNS,
+    FORMAT,
+    IMAGE_CHUNK_BYTES,
+    TruthHash,
+)
+from handbench.provenance import provenance
+
+_CHUNK_TARGET_BYTES = 256 * 1024
+_BYTES_PER_FLUSH = 64 * IMAGE_CHUNK_BYTES
+
+
+class _ByteStream:
+    """Rows of different length as one flat uint8 dataset and its offsets."""
+
+    def __init__(self, group: h5py.Group, name: str) -> None:
+        self._group, self._name = group, name
+        self.dataset = group.create_dataset(
+            name,
+            shape=(0,),
+            maxshape=(None,),
+            dtype=np.uint8,
+            chunks=(IMAGE_CHUNK_BYTES,),
+            fletcher32=True,
+        )
+        self._pending: list[bytes] = []
+        self._pending_bytes = 0
+        self._lengths: list[npt.NDArray[np.int64]] = []
+
+    def append(self, rows: Sequence[bytes]) -> None:
+        self._lengths.append(np.fromiter(map(len, rows), dtype=np.int64, count=len(rows)))
+        self._pending.extend(rows)
+        self._pending_bytes += int(self._lengths[-1].sum())
+        if self._pending_bytes >= _BYTES_PER_FLUSH:
+            self._flush(whole_chunks=True)
+
+    def _flush(self, *, whole_chunks: bool) -> None:
+        data = b"".join(self._pending)
+        # Whole chunks only: a chunk is then checksummed and written once.
+        keep = len(data) % IMAGE_CHUNK_BYTES if whole_chunks else 0
+        ready = np.frombuffer(data, dtype=np.uint8, count=len(data) - keep)
+        start = self.dataset.shape[0]
+        self.dataset.resize((start + len(ready),))
+        self.dataset[start:] = ready
+        self._pending = [data[len(data) - keep :]] if keep else []
+        self._pending_bytes = keep
+
+    def close(self) -> None:
+        self._flush(whole_chunks=False)
+        lengths = np.concatenate([np.zeros(1, np.int64), *self._lengths])
+        self._group.create_dataset(f"{self._name}_offset", data=np.cumsum(lengths))
+
+
+class SplitWriter:
+    """Writes one split; made by :meth:`HandFileWriter.split`."""
+
+    def __init__(self, group: h5py.Group, split_unit: str, cluster_unit: str) -> None:
+        self._group = group
+        self._units = {"split_unit": split_unit, "cluster_unit": cluster_unit}
+        self._truth = TruthHash()
+        self._strings: dict[str, list[npt.NDArray[np.bytes_]]] = {}
+        self._streams: dict[str, _ByteStream] = {}
+        self._names: frozenset[str] | None = None
+        self._rows = 0
+        self.attributes: dict[str, dict[str, Any]] = {}
+
+    def __len__(self) -> int:
+        return self._rows
+
+    def append(
+        self,
+        columns: Mapping[str, Any],
+        images: Sequence[bytes] | npt.NDArray[np.uint8],
+        masks: Sequence[bytes] | None = None,
+    ) -> None:
+        """Add a block of rows.
+
+        Parameters
+        ----------
+        columns
+            Name → array or list of strings with one entry a row, as in
+            :data:`handbench.hdf5.format.COLUMNS`; the same names in every block.
+        images
+            Encoded JPEG or PNG bytes a row, or raw (B, H, W, 3) uint8 RGB.
+        masks
+            Encoded PNG bytes a row.
+
+        Raises
+        ------
+        FormatError
+            If a required column is missing, a column is unknown, or lengths, shapes or names
+            differ from before.
+        """
+        self._check(columns, len(images))
+        for name, values in columns.items():
+            if COLUMNS[name].dtype == "str":
+                self._strings.setdefault(name, []).append(np.char.encode(list(values), "utf-8"))
+            else:
+                self._append_numbers(name, values)
+        if isinstance(images, np.ndarray):
+            self._append_array("image", images, {"storage": "raw"}, chunk_rows=1)
+        else:
+            self._append_bytes("image", images, {"storage": "encoded"})
+        if masks is not None:
+            self._append_bytes("mask", masks, {"storage": "encoded"})
+        self._rows += len(images)
+
+    def add_truth(self, **source_frame: Any) -> None:
+        """Feed :class:`~handbench.hdf5.format.TruthHash` the same rows in the source frame."""
+        self._truth.add(**source_frame)
+
+    def _check(self, columns: Mapping[str, Any], rows: int) -> None:
+        names = frozenset(columns)
+        if self._names is None:
+            unknown = sorted(names - set(COLUMNS))
+            missing = sorted(n for n, c in COLUMNS.items() if c.required and n not in names)
+            if unknown or missing:
+                raise FormatError(
+                    f"split {self._group.name}: missing columns {missing}, "
+                    f"unknown columns {unknown}"
+                )
+            self._names = names
+        if names != self._names:
+            raise FormatError(
+                f"split {self._group.name}: this block has other columns than the first one: "
+                f"{sorted(names ^ self._names)}"
+            )
+        wrong = [name for name, values in columns.items() if len(values) != rows]
+        if wrong:
+            raise FormatError(
+                f"split {self._group.name}: {rows} images, but other row counts in {sorted(wrong)}"
+            )
+
+    def _append_numbers(self, name: str, values: Any) -> None:
+        spec = COLUMNS[name]
+        block = np.asarray(values).astype(spec.dtype, copy=False)
+        expected = block.shape[1:] if -1 in spec.shape else spec.shape
+        if block.shape[1:] != expected or block.ndim != 1 + len(spec.shape):
+            raise FormatError(
+                f"column {name}: expected rows of shape {spec.shape}, found {block.shape[1:]}"
+            )
+        if name == "heatmaps":
+            self._append_array(name, block, {}, chunk_rows=1, compression="gzip", shuffle=True)
+        else:
+            self._append_array(name, block, {})
+
+    def _append_array(
+        self,
+        name: str,
+        block: npt.NDArray[Any],
+        attributes: dict[str, Any],
+        chunk_rows: int | None = None,
+        **filters: Any,
+    ) -> None:
+        if name not in self._group:
+            row_bytes = max(1, block.dtype.itemsize * int(np.prod(block.shape[1:])))
+            rows = chunk_rows or max(1, min(4096, _CHUNK_TARGET_BYTES // row_bytes))
+            dataset = self._group.create_dataset(
+                name,
+                shape=(0, *block.shape[1:]),
+                maxshape=(None, *block.shape[1:]),
+                dtype=block.dtype,
+                chunks=(rows, *block.shape[1:]),
+                fletcher32=True,
+                **filters,
+            )
+            dataset.attrs.update(attributes)
+        dataset = self._group[name]
+        if dataset.shape[1:] != block.shape[1:]:
+            raise FormatError(
+                f"{name}: rows of shape {dataset.shape[1:]} so far, now {block.shape[1:]}"
+            )
+        start = dataset.shape[0]
+        dataset.resize(start + len(block), axis=0)
+        dataset[start:] = block
+
+    def _append_bytes(self, name: str, rows: Sequence[bytes], attributes: dict[str, Any]) -> None:
+        if name not in self._streams:
+            self._streams[name] = _ByteStream(self._group, name)
+            self._streams[name].dataset.attrs.update(attributes)
+        self._streams[name].append(rows)
+
+    def close(self) -> None:
+        """Write what had to wait for the end: ids, offsets, attributes, the truth hash."""
+        for stream in self._streams.values():
+            stream.close()
+        for name, blocks in self._strings.items():
+            joined = np.concatenate(blocks)
+            width = max(1, joined.dtype.itemsize)
+            text = joined.astype(h5py.string_dtype("utf-8", length=width))
+            self._group.create_dataset(name, data=text)
+        for name, attributes in self.attributes.items():
+            if name in self._group:
+                self._group[name].attrs.update(attributes)
+        self._group.attrs.update(self._units)
+        self._group.attrs["truth_sha256"] = self._truth.hexdigest()
+        ids = self._strings.get("sample_id", [])
+        if ids and len(np.unique(np.concatenate(ids))) != self._rows:
+            raise FormatError(f"split {self._group.name}: sample ids are not unique")
+
+
+class HandFileWriter:
+    """Context manager that writes one HDF5 file of format 1.0.
+
+    Parameters
+    ----------
+    path
+        Target; appears only when the block ends without an error.
+    header
+        Root attributes `dataset`, `title`, `license`, `citation`, `homepage`, `label_source`,
+        `publish_images` and `sources` (list of dicts file, size, sha256).
+
+    Examples
+    --------
+    >>> with HandFileWriter(path, header) as writer:  # doctest: +SKIP
+    ...     split = writer.split("test", split_unit="instant_id", cluster_unit="instant_id")
+    ...     split.append(columns, images)
+    """
+
+    def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
+        self.path = Path(path)
+        self._header = dict(header)
+        self._splits: dict[str, SplitWriter] = {}
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        with contextlib.ExitStack() as stack:
+            temporary = stack.enter_context(atomic_path(self.path))
+            self._file = stack.enter_context(_created(temporary))
+            self._stack = stack.pop_all()
+        made = provenance()
+        attributes = {
+            "handbench_format": FORMAT,
+            "handbench_version": made["handbench"],
+            "command": made["command"],
+            "created": made["created"],
+            **self._header,
+            "sources": to_json(self._header["sources"], indent=False).decode(),
+            "joint_names": list(JOINT_NAMES),
+            "bones": np.asarray(BONES, dtype=np.int64),
+        }
+        for name, value in attributes.items():
+            self._file.attrs[name] = value
+        return self
+
+    def split(self, name: str, split_unit: str, cluster_unit: str) -> SplitWriter:
+        """Start the split `name`; several splits may be open at once."""
+        self._splits[name] = SplitWriter(self._file.create_group(name), split_unit, cluster_unit)
+        return self._splits[name]
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        # Closing is part of writing: an error in it must discard the file as any other would.
+        with self._stack:
+            if error is not None:
+                raise error
+            for split in self._splits.values():
+                split.close()
+            self._file.flush()
+            self._file.attrs["complete"] = True
+
+    @staticmethod
+    def check_box_source(source: str) -> str:
+        """Return `source` if it is one of the four words the format knows."""
+        if source not in BOX_SOURCES:
+            raise FormatError(f"box source must be one of {BOX_SOURCES}, found {source!r}")
+        return source
+
+
+@contextlib.contextmanager
+def _created(path: Path) -> Iterator[h5py.File]:
+    # The latest libver keeps chunk indices small and fast for long one-dimensional datasets;
+    # v110 is what every HDF5 since 2016 reads.
+    with h5py.File(path, "w", libver=("v110", "v110")) as file:
+        yield file

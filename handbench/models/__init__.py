@@ -1,0 +1,1 @@
+"""The reference baseline: network, targets, augmentation, training, decoding."""

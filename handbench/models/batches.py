@@ -1,0 +1,308 @@
+"""Rows of HDF5 files as batches: which rows train, which validate, and in what order.
+
+Labels are small and stay in memory. Images are read when a batch is made, in worker processes or
+here, and leave as uint8; everything else happens on the device (:mod:`handbench.models.augment`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from handbench.camera import transform_points
+from handbench.errors import TrainError
+from handbench.hdf5.reader import HandFile, SplitReader
+
+CACHE_BYTES = 512 * 1024 * 1024
+"""Decoded images are kept in memory up to this size: reading them again costs a small network on
+a CPU a fifth of its time."""
+
+VAL_SALT = "handbench-val/1:"
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Labels of N hands in the order of their :class:`HandRows`.
+
+    Attributes
+    ----------
+    sample_id
+        (N,) str.
+    keypoints
+        (N, 21, 2) float32 px of the stored image, NaN where unlabelled.
+    valid
+        (N, 21) bool.
+    source_from_stored
+        (N, 3, 3) float64 homographies, stored px → source px.
+    """
+
+    sample_id: npt.NDArray[np.str_]
+    keypoints: npt.NDArray[np.float32]
+    valid: npt.NDArray[np.bool_]
+    source_from_stored: npt.NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.sample_id)
+
+    def to_source(self, keypoints: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """(N, 21, 2) points of stored images, in pixels of their source images."""
+        return transform_points(self.source_from_stored, keypoints)
+
+
+class HandRows(Dataset[tuple[torch.Tensor, torch.Tensor]]):
+    """Chosen rows of one or several splits whose images have one size.
+
+    Indexing with a list of positions gives a whole batch: images (B, 3, H, W) uint8 RGB and the
+    positions (B,) int64. Files are opened by whichever process reads.
+
+    Parameters
+    ----------
+    parts
+        File, split and row numbers (None: all rows).
+    cache
+        Keep decoded images in memory if all of them fit into :data:`CACHE_BYTES`.
+
+    Raises
+    ------
+    TrainError
+        If there are no rows, or the images differ in size.
+    """
+
+    def __init__(
+        self,
+        parts: Sequence[tuple[Path, str, npt.NDArray[np.int64] | None]],
+        *,
+        cache: bool = False,
+    ) -> None:
+        self._files = [HandFile(path) for path, _, _ in parts]
+        self._splits = [split for _, split, _ in parts]
+        labels, sizes, places, names, wheres = [], [], [], [], []
+        for number, (file, (_, split, chosen)) in enumerate(zip(self._files, parts)):
+            reader = file[split]
+            rows = np.arange(len(reader)) if chosen is None else chosen
+            labels.append(_labels(reader, rows))
+            sizes.append(reader.column("image_size")[rows])
+            places.append(np.stack([np.full(len(rows), number), rows], axis=1))
+            names.append(f"{file.dataset}/{split}")
+            wheres.append(f"{file.path}, split {split!r}")
+            file.close()
+        self._places = np.concatenate(places)
+        where = " and ".join(wheres)
+        if not len(self._places):
+            raise TrainError(f"expected images in {where}, found none")
+        self.size = _common_size(np.concatenate(sizes), where)
+        self.labels = Labels(*(np.concatenate(column) for column in zip(*labels)))
+        self.names = tuple(names)
+        self._cache: npt.NDArray[np.uint8] | None = None
+        if cache and len(self) * self.size[0] * self.size[1] * 3 <= CACHE_BYTES:
+            self._cache = np.empty((len(self), *self.size, 3), dtype=np.uint8)
+            self._cached = np.zeros(len(self), dtype=bool)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, positions: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        images = np.stack([self._image(position) for position in positions])
+        # Height, width, channels in memory: what torch calls channels-last.
+        return torch.from_numpy(images).permute(0, 3, 1, 2), torch.as_tensor(list(positions))
+
+    def _image(self, position: int) -> npt.NDArray[np.uint8]:
+        image: npt.NDArray[np.uint8]
+        if self._cache is not None and self._cached[position]:
+            image = self._cache[position]
+            return image
+        number, row = self._places[position]
+        image = self._files[number][self._splits[number]].image(int(row))
+        if self._cache is not None:
+            self._cache[position] = image
+            self._cached[position] = True
+        return image
+
+
+def _labels(
+    reader: SplitReader, rows: npt.NDArray[np.int64]
+) -> tuple[
+    npt.NDArray[np.str_],
+    npt.NDArray[np.float32],
+    npt.NDArray[np.bool_],
+    npt.NDArray[np.float64],
+]:
+    keypoints = reader.column("keypoints_2d")[rows]
+    valid = reader.column("valid_2d")[rows] & np.isfinite(keypoints).all(axis=-1)
+    keypoints = np.where(valid[..., None], keypoints, np.nan).astype(np.float32)
+    inverse = np.linalg.inv(reader.column("crop")[rows])
+    return reader.column("sample_id")[rows], keypoints, valid, inverse
+
+
+def _common_size(sizes: npt.NDArray[np.int32], where: str) -> tuple[int, int]:
+    found, counts = np.unique(sizes, axis=0, return_counts=True)
+    if len(found) > 1:
+        examples = ", ".join(
+            f"{height}×{width} ({count:,})" for (height, width), count in zip(found[:3], counts)
+        )
+        raise TrainError(
+            f"training and prediction need images of one size, found {len(found)} sizes in "
+            f"{where}: {examples}; convert with --size N"
+        )
+    return int(found[0, 0]), int(found[0, 1])
+
+
+class ShuffledBatches(Sampler[list[int]]):
+    """Batches of positions in a new order every epoch; the order follows from seed and epoch.
+
+    An incomplete last batch is left out: batch norm would weigh its few images too much. Other
+    images fall into it next time.
+    """
+
+    def __init__(self, count: int, batch_size: int, seed: int) -> None:
+        self._count, self._batch_size, self._seed = count, batch_size, seed
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return self._count // self._batch_size
+
+    def __iter__(self) -> Iterator[list[int]]:
+        order = torch.randperm(self._count, generator=generator(self._seed, self.epoch, "order"))
+        for batch in order[: len(self) * self._batch_size].view(-1, self._batch_size):
+            yield batch.tolist()
+
+
+def in_order(count: int, batch_size: int) -> list[list[int]]:
+    """Batches of positions 0 … count - 1 in order, the last one as long as it is."""
+    return [
+        list(range(start, min(start + batch_size, count))) for start in range(0, count, batch_size)
+    ]
+
+
+def loader(
+    rows: HandRows, batches: Sampler[list[int]] | list[list[int]], workers: int, *, pin: bool
+) -> DataLoader[tuple[torch.Tensor, torch.Tensor]]:
+    """Make a loader that reads whole batches, in `workers` processes or in this one."""
+    return DataLoader(
+        rows,
+        sampler=batches,
+        batch_size=None,  # the sampler already hands out lists of positions
+        num_workers=workers,
+        pin_memory=pin,
+        persistent_workers=workers > 0,
+    )
+
+
+def generator(seed: int, epoch: int, purpose: str) -> torch.Generator:
+    """Random numbers that follow from seed, epoch and purpose alone.
+
+    Nothing of them has to be saved: a resumed run draws what the whole run would have drawn.
+    """
+    digest = hashlib.sha256(f"{seed}/{epoch}/{purpose}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+
+
+def held_out(ids: npt.NDArray[np.str_], fraction: float) -> npt.NDArray[np.bool_]:
+    """Choose validation rows by the id of their unit, so that no unit is on both sides.
+
+    A unit is held out when the first 8 hex digits of sha256("handbench-val/1:" + id), over 2³²,
+    lie below `fraction`: the same units whatever else is in the file. If that takes none or all,
+    the unit with the smallest number is held out alone.
+
+    Parameters
+    ----------
+    ids
+        (N,) id of every row's unit.
+    fraction
+        Share of units to hold out.
+
+    Returns
+    -------
+    (N,) bool, True for validation.
+
+    Raises
+    ------
+    TrainError
+        If there is only one unit.
+    """
+    units, unit_of_row = np.unique(ids, return_inverse=True)
+    if len(units) < 2:
+        raise TrainError(
+            "holding out a validation part needs at least two units that may be parted, found "
+            f"{len(units)} in {len(ids):,} rows: give a file with a validation split"
+        )
+    draws = np.array(
+        [
+            int(hashlib.sha256(f"{VAL_SALT}{unit}".encode()).hexdigest()[:8], 16) / 2**32
+            for unit in units
+        ]
+    )
+    chosen = draws < fraction
+    if not chosen.any() or chosen.all():
+        chosen = draws == draws.min()
+    mask: npt.NDArray[np.bool_] = chosen[unit_of_row]
+    return mask
+
+
+def unit_ids(reader: SplitReader, blocks: int) -> npt.NDArray[np.str_]:
+    """(N,) id of what may not be parted: the file's `split_unit`, else blocks of neighbours.
+
+    Without ids, rows are cut into `blocks` runs of consecutive rows: neighbours in a recording
+    look alike, and a random cut would put copies of training images into validation.
+    """
+    unit = reader.split_unit
+    # A unit of one image each says nothing about which rows belong together.
+    if unit != "sample_id" and reader.has(unit):
+        ids: npt.NDArray[np.str_] = reader.column(unit)
+        if (ids != "").any():
+            return ids
+    count = len(reader)
+    return (np.arange(count) * min(blocks, count) // max(count, 1)).astype(str)
+
+
+def training_and_validation(
+    data: Sequence[Path],
+    split_train: str,
+    split_val: str,
+    val_fraction: float,
+    val_blocks: int,
+    *,
+    cache: bool,
+) -> tuple[HandRows, HandRows]:
+    """Rows to train on and rows to validate on, of one or several files.
+
+    A file with the split `split_val` validates on that; of a file without it, a part of
+    `split_train` is held out (:func:`held_out`).
+
+    Raises
+    ------
+    TrainError
+        If a file lacks `split_train`, has no labels, or cannot be parted.
+    """
+    training: list[tuple[Path, str, npt.NDArray[np.int64] | None]] = []
+    validation: list[tuple[Path, str, npt.NDArray[np.int64] | None]] = []
+    for path in data:
+        with HandFile(path) as file:
+            if split_train not in file:
+                raise TrainError(
+                    f"{path} has no split {split_train!r} to train on; it has "
+                    f"{', '.join(file.splits) or 'none'}: choose one with --split-train"
+                )
+            reader = file[split_train]
+            labelled = reader.column("valid_2d").any(axis=1)
+            if not labelled.any():
+                raise TrainError(
+                    f"training needs 2D keypoints, but none of the {len(reader):,} images in "
+                    f"{path}, split {split_train!r}, is labelled"
+                )
+            if split_val in file and split_val != split_train:
+                training.append((path, split_train, np.flatnonzero(labelled)))
+                validation.append((path, split_val, None))
+                continue
+            ids = unit_ids(reader, val_blocks)[labelled]
+            chosen = held_out(ids, val_fraction)
+            training.append((path, split_train, np.flatnonzero(labelled)[~chosen]))
+            validation.append((path, split_train, np.flatnonzero(labelled)[chosen]))
+    return HandRows(training, cache=cache), HandRows(validation, cache=cache)

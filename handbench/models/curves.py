@@ -1,0 +1,77 @@
+"""The picture of a training run: loss and validation error over epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from handbench.files import atomic_path
+
+LOSS_COLOR = "#2e86de"
+ERROR_COLOR = "#e4572e"
+INK = "#2b2f36"
+GRID_COLOR = "#e3e6ea"
+
+
+def draw_curves(rows: Sequence[Mapping[str, float]], path: Path, title: str) -> None:
+    """Draw training loss and validation error, one above the other, with the best epoch marked.
+
+    Parameters
+    ----------
+    rows
+        Rows of ``log.csv``: `epoch`, `loss`, `val_epe_px`.
+    path
+        PNG to write.
+    title
+        Line above the picture.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    epochs = [row["epoch"] for row in rows]
+    errors = [row["val_epe_px"] for row in rows]
+    best = min(range(len(rows)), key=errors.__getitem__)
+
+    # The figure is made without pyplot, which would choose a backend and keep global state.
+    figure = Figure(figsize=(7.2, 5.2), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    upper, lower = figure.subplots(2, 1, sharex=True)
+    figure.suptitle(title, x=0.01, ha="left", color=INK, fontsize=12, fontweight="bold")
+    marker = "o" if len(rows) <= 40 else None
+    for axes, values, color, name in (
+        (upper, [row["loss"] for row in rows], LOSS_COLOR, "training loss"),
+        (lower, errors, ERROR_COLOR, "validation EPE (source px)"),
+    ):
+        axes.plot(epochs, values, color=color, linewidth=1.8, marker=marker, markersize=3.5)
+        axes.set_title(name, loc="left", color=color, fontsize=10)
+        axes.set_yscale("log")
+        axes.grid(which="both", color=GRID_COLOR, linewidth=0.7)
+        axes.set_axisbelow(True)
+        axes.tick_params(which="both", length=0, colors=INK, labelsize=9)
+        axes.yaxis.set_major_formatter(_plain_number)
+        axes.yaxis.set_minor_formatter(_plain_number)
+        for side in ("top", "right", "left"):
+            axes.spines[side].set_visible(False)
+        axes.spines["bottom"].set_color(GRID_COLOR)
+    lower.plot(
+        epochs[best], errors[best], "o", markersize=9, markerfacecolor="none",
+        markeredgecolor=ERROR_COLOR, markeredgewidth=1.6,
+    )  # fmt: skip
+    lower.annotate(
+        f"best: {errors[best]:.2f} px, epoch {epochs[best]:g}",
+        (epochs[best], errors[best]),
+        xytext=(-6, 12),
+        textcoords="offset points",
+        ha="right" if best > len(rows) / 2 else "left",
+        color=INK,
+        fontsize=9,
+    )
+    lower.set_xlabel("epoch", color=INK, fontsize=9)
+    lower.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format="png", facecolor="white")
+
+
+def _plain_number(value: float, _position: int | None = None) -> str:
+    return f"{value:.4g}"

@@ -1,0 +1,209 @@
+"""Heatmap targets, loss and decoding in torch, on whatever device the batch is on.
+
+:func:`gaussian_targets` mirrors :func:`handbench.heatmaps.gaussian_targets`; a test holds the two
+together. Conventions of the grid are explained there.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import torch
+
+from handbench.errors import TrainError
+from handbench.heatmaps import REACH, SMALLEST_EXPONENT, Grid, grid_offset, map_size
+
+Decoding = Literal["subpixel", "dark", "quarter", "argmax"]
+DECODINGS: tuple[Decoding, ...] = get_args(Decoding)
+
+PATCH_RADIUS = 2
+SMALLEST_SHARE = 1e-4
+"""Heatmap values under this share of the peak are raised to it before taking logarithms."""
+
+
+def to_grid(points: torch.Tensor, stride: float, grid: Grid = "center") -> torch.Tensor:
+    """Input pixels → heatmap cells."""
+    return (points - grid_offset(stride, grid)) / stride
+
+
+def to_pixels(points: torch.Tensor, stride: float, grid: Grid = "center") -> torch.Tensor:
+    """Heatmap cells → input pixels."""
+    return points * stride + grid_offset(stride, grid)
+
+
+def gaussian_targets(
+    keypoints: torch.Tensor,
+    valid: torch.Tensor,
+    size: tuple[int, int],
+    stride: int = 4,
+    sigma: float = 2.0,
+    grid: Grid = "center",
+    out: torch.Tensor | None = None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Gaussians of peak 1 at the unrounded keypoints, and the weights of the joints.
+
+    Parameters
+    ----------
+    keypoints
+        (N, J, 2) x, y in input pixels; NaN where unlabelled.
+    valid
+        (N, J) bool.
+    size
+        Height and width of the input in pixels.
+    stride, sigma, grid
+        As in :func:`handbench.heatmaps.gaussian_targets`.
+    out
+        Where to write the targets; saves the allocation when batches follow one another.
+
+    Returns
+    -------
+    targets (N, J, h, w) float32 and weights (N, J) float32: 0 where a joint is unlabelled or its
+    Gaussian lies off the map.
+    """
+    height, width = map_size(size, stride)
+    cells = to_grid(keypoints.to(torch.float32), stride, grid)
+    limits = torch.tensor([width - 1, height - 1], dtype=torch.float32, device=cells.device)
+    reach = REACH * sigma
+    inside = ((cells >= -reach) & (cells <= limits + reach)).all(dim=-1) & valid
+    cells = torch.where(inside[..., None], cells, -torch.inf)
+    rows = _gaussian_1d(cells[..., 1], height, sigma)
+    columns = _gaussian_1d(cells[..., 0], width, sigma)
+    targets = torch.mul(rows[..., :, None], columns[..., None, :], out=out)
+    return targets, inside.to(torch.float32)
+
+
+def _gaussian_1d(centers: torch.Tensor, length: int, sigma: float) -> torch.Tensor:
+    steps = torch.arange(length, dtype=torch.float32, device=centers.device)
+    exponents = (steps - centers[..., None]).square_().mul_(-0.5 / sigma**2)
+    kept = exponents > SMALLEST_EXPONENT
+    return exponents.clamp_(min=SMALLEST_EXPONENT).exp_().mul_(kept)
+
+
+def heatmap_loss(
+    predicted: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor
+) -> torch.Tensor:
+    """Simple Baselines' loss: ½ · mean over batch, joints and cells of (w·p - w·t)².
+
+    Parameters
+    ----------
+    predicted, targets
+        (N, J, h, w).
+    weights
+        (N, J), 0 or 1. Joints of weight 0 stay in the denominator, as in the reference.
+
+    Returns
+    -------
+    A float32 scalar, also when `predicted` has half precision.
+    """
+    difference = (predicted.float() - targets) * weights[..., None, None]
+    return 0.5 * difference.square().mean()
+
+
+def decode(
+    heatmaps: torch.Tensor, method: Decoding = "subpixel"
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Find every map's peak.
+
+    Parameters
+    ----------
+    heatmaps
+        (N, J, h, w) float, at least 5×5 cells.
+    method
+        ``argmax``: the highest cell, the first in row-major order. ``quarter``: moved by ¼
+        towards the higher neighbour on each axis, as Simple Baselines does. ``dark``: one Newton
+        step on the logarithm (Zhang et al., CVPR 2020), without the blur. ``subpixel``: a
+        parabola fitted by least squares to the logarithm of the 5×5 cells around the peak, which
+        is exact for a Gaussian, averages noise, and works up to the border.
+
+    Returns
+    -------
+    points (N, J, 2) x, y in cells and peaks (N, J), the value of the highest cell.
+    """
+    if method not in DECODINGS:
+        raise TrainError(f"a decoding is one of {', '.join(DECODINGS)}, found {method!r}")
+    count, joints, _, width = heatmaps.shape
+    maps = heatmaps.detach().float()
+    peaks, flat = maps.reshape(count, joints, -1).max(dim=-1)
+    cells = torch.stack([flat % width, flat // width], dim=-1)
+    if method == "argmax":
+        return cells.float(), peaks
+    if method == "quarter":
+        return cells + _quarter(maps, cells), peaks
+    if method == "dark":
+        return cells + _newton(maps, cells), peaks
+    return _parabola(maps, cells, peaks), peaks
+
+
+def _patches(maps: torch.Tensor, centers: torch.Tensor, radius: int) -> torch.Tensor:
+    """Windows (N, J, 2r + 1, 2r + 1) around cells (N, J, 2); the border repeats outwards."""
+    count, joints, height, width = maps.shape
+    steps = torch.arange(-radius, radius + 1, device=maps.device)
+    x = (centers[..., :1] + steps).clamp(0, width - 1)
+    y = (centers[..., 1:] + steps).clamp(0, height - 1)
+    index = y[..., :, None] * width + x[..., None, :]
+    values = maps.reshape(count, joints, -1).gather(-1, index.reshape(count, joints, -1))
+    return values.reshape(index.shape)
+
+
+def _interior(maps: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:
+    """Where 1 < cell < side - 2 on both axes, so that neighbours two cells away exist."""
+    height, width = maps.shape[-2:]
+    last = torch.tensor([width - 2, height - 2], device=maps.device)
+    return ((cells > 1) & (cells < last)).all(dim=-1, keepdim=True)
+
+
+def _quarter(maps: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:
+    height, width = maps.shape[-2:]
+    patch = _patches(maps, cells, 1)
+    slope = torch.stack(
+        [patch[..., 1, 2] - patch[..., 1, 0], patch[..., 2, 1] - patch[..., 0, 1]], dim=-1
+    )
+    last = torch.tensor([width - 1, height - 1], device=maps.device)
+    inside = ((cells > 1) & (cells < last)).all(dim=-1, keepdim=True)
+    return torch.where(inside, 0.25 * slope.sign(), 0.0)
+
+
+def _newton(maps: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:
+    log = _patches(maps, cells, 2).clamp(min=1e-10).log()
+    gradient = torch.stack([log[..., 2, 3] - log[..., 2, 1], log[..., 3, 2] - log[..., 1, 2]], -1)
+    xx = (log[..., 2, 4] - 2 * log[..., 2, 2] + log[..., 2, 0]) / 4
+    yy = (log[..., 4, 2] - 2 * log[..., 2, 2] + log[..., 0, 2]) / 4
+    xy = (log[..., 3, 3] - log[..., 1, 3] - log[..., 3, 1] + log[..., 1, 1]) / 4
+    step, _ = _summit(gradient / 2, xx, xy, yy)
+    return torch.where(_interior(maps, cells), step, 0.0)
+
+
+def _parabola(maps: torch.Tensor, cells: torch.Tensor, peaks: torch.Tensor) -> torch.Tensor:
+    height, width = maps.shape[-2:]
+    radius = PATCH_RADIUS
+    low = torch.full((2,), radius, device=maps.device)
+    high = torch.tensor([width - 1 - radius, height - 1 - radius], device=maps.device)
+    centers = torch.minimum(torch.maximum(cells, low), high)
+    floor = (peaks * SMALLEST_SHARE).clamp(min=1e-12)[..., None, None]
+    log = torch.maximum(_patches(maps, centers, radius), floor).log()
+    fit = log.flatten(-2) @ _parabola_fit(radius).to(maps.device).T
+    step, peaked = _summit(fit[..., 1:3], 2 * fit[..., 3], fit[..., 4], 2 * fit[..., 5])
+    # A true summit lies near the highest cell. Noise without one keeps that cell.
+    near = ((centers + step - cells).abs() <= 1.5).all(dim=-1, keepdim=True)
+    return torch.where(near & peaked, centers + step, cells.float())
+
+
+def _parabola_fit(radius: int) -> torch.Tensor:
+    """Least squares of 1, x, y, x², xy, y² over the window: (6, (2r + 1)²) float32."""
+    steps = torch.arange(-radius, radius + 1, dtype=torch.float64)
+    y, x = (axis.reshape(-1) for axis in torch.meshgrid(steps, steps, indexing="ij"))
+    design = torch.stack([torch.ones_like(x), x, y, x * x, x * y, y * y], dim=-1)
+    solution: torch.Tensor = torch.linalg.pinv(design)
+    return solution.float()
+
+
+def _summit(
+    gradient: torch.Tensor, xx: torch.Tensor, xy: torch.Tensor, yy: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Step -H⁻¹g to the summit of a parabola, and whether it is one (else the step is 0)."""
+    determinant = xx * yy - xy * xy
+    peaked = (determinant > 1e-8) & (xx < 0)
+    safe = torch.where(peaked, determinant, 1.0)
+    gx, gy = gradient[..., 0], gradient[..., 1]
+    step = torch.stack([(xy * gy - yy * gx) / safe, (xy * gx - xx * gy) / safe], dim=-1)
+    return torch.where(peaked[..., None], step, 0.0), peaked[..., None]

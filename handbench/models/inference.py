@@ -1,0 +1,170 @@
+"""Run a network over rows: the one path from images to keypoints, in training and prediction."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from handbench.errors import TrainError
+from handbench.heatmaps import Grid
+from handbench.models.augment import fit_matrix, transform_points, warp_images
+from handbench.models.baseline import STRIDE, Baseline
+from handbench.models.batches import HandRows, in_order, loader
+from handbench.models.heatmaps import Decoding, decode, to_pixels
+
+
+@dataclass(frozen=True)
+class Located:
+    """Keypoints found in N images.
+
+    Attributes
+    ----------
+    keypoints
+        (N, 21, 2) float64 px of the stored image.
+    peaks
+        (N, 21) float64 heatmap peaks.
+    ms_per_image
+        Warp, network and decoding; reading images is not counted.
+    """
+
+    keypoints: npt.NDArray[np.float64]
+    peaks: npt.NDArray[np.float64]
+    ms_per_image: float
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """The device called `name`; ``auto`` takes CUDA, then Apple's MPS, then the CPU.
+
+    Raises
+    ------
+    TrainError
+        If this machine has no such device.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not present.get(name, name == "cpu"):
+        raise TrainError(f"--device {name} was asked for, but torch finds none here: use auto")
+    return torch.device(name)
+
+
+def choose_precision(name: str, device: torch.device) -> str:
+    """Resolve ``auto``: bf16 where a GPU computes it, else fp16 there; fp32 elsewhere.
+
+    Raises
+    ------
+    TrainError
+        If fp16 is asked for without CUDA, where its small gradients would vanish.
+    """
+    if name == "auto":
+        if device.type != "cuda":
+            return "fp32"
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+    if name == "fp16" and device.type != "cuda":
+        raise TrainError(f"--precision fp16 needs a CUDA device, found {device.type}: use auto")
+    return name
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
+    """Context in which the network computes in `precision` (fp32, bf16 or fp16)."""
+    if precision == "fp32":
+        return contextlib.nullcontext()
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float16
+    return torch.autocast(device.type, dtype=dtype)
+
+
+def predict_heatmaps(
+    network: Baseline, images: torch.Tensor, *, grid: Grid, flip_test: bool
+) -> torch.Tensor:
+    """Heatmaps of prepared images, on request averaged with those of the mirror image.
+
+    Parameters
+    ----------
+    network
+        In evaluation mode.
+    images
+        (N, 3, size, size) float, 0 … 1.
+    grid
+        The network's. On a ``center`` grid the mirror image's heatmaps fit exactly; on a
+        ``corner`` grid they are off by one cell, which is shifted back as the reference does.
+    flip_test
+        Average with the mirror image. A single hand has no channels to swap.
+    """
+    maps: torch.Tensor = network(images).float()
+    if not flip_test:
+        return maps
+    mirrored: torch.Tensor = network(images.flip(-1)).float().flip(-1)
+    if grid == "corner":
+        mirrored = torch.cat([mirrored[..., :1], mirrored[..., :-1]], dim=-1)
+    return (maps + mirrored) / 2
+
+
+def locate(
+    network: Baseline,
+    rows: HandRows,
+    *,
+    size: int,
+    grid: Grid = "center",
+    batch_size: int = 64,
+    workers: int = 0,
+    precision: str = "fp32",
+    decoding: Decoding = "subpixel",
+    flip_test: bool = False,
+    advance: Callable[[int], object] | None = None,
+) -> Located:
+    """Find the keypoints of all rows.
+
+    Parameters
+    ----------
+    network
+        Put into evaluation mode; its parameters say which device computes.
+    rows
+        Images.
+    size
+        Side of the network's input; stored images are resized to it.
+    grid
+        Where the network's heatmap cells lie.
+    batch_size, workers, precision
+        How to compute.
+    decoding, flip_test
+        See :func:`handbench.models.heatmaps.decode` and :func:`predict_heatmaps`.
+    advance
+        Called with the number of images after every batch, for a progress bar.
+    """
+    device = next(network.parameters()).device
+    network.eval()
+    matrix = fit_matrix(*rows.size, size)
+    inverse = torch.linalg.inv(matrix)
+    points, peaks, seconds = [], [], 0.0
+    batches = loader(rows, in_order(len(rows), batch_size), workers, pin=device.type == "cuda")
+    with torch.inference_mode(), autocast(device, precision):
+        for images, _ in batches:
+            start = time.perf_counter()
+            pixels = warp_images(
+                images.to(device, non_blocking=True), matrix.expand(len(images), 3, 3), size
+            )
+            maps = predict_heatmaps(network, pixels, grid=grid, flip_test=flip_test)
+            cells, found = decode(maps, decoding)
+            # Copying the few numbers to the CPU also waits for the device.
+            cells, found = cells.cpu().double(), found.cpu().double()
+            seconds += time.perf_counter() - start
+            points.append(
+                transform_points(inverse.expand(len(cells), 3, 3), to_pixels(cells, STRIDE, grid))
+            )
+            peaks.append(found)
+            if advance is not None:
+                advance(len(images))
+    return Located(
+        keypoints=torch.cat(points).numpy(),
+        peaks=torch.cat(peaks).numpy(),
+        ms_per_image=1000 * seconds / len(rows),
+    )

@@ -1,0 +1,1 @@
+"""Shape rows on their way into a file: crops, images, grouping, the `val` cut."""

@@ -1,0 +1,1 @@
+"""Predictions against truth: named metrics, protocols, intervals, comparison, results."""

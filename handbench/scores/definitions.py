@@ -1,0 +1,86 @@
+"""The sentence beside every number: how the value of a metric comes about."""
+
+from __future__ import annotations
+
+from handbench.hand import JOINT_NAMES
+from handbench.scores.names import Metric
+
+_SIZES = {
+    "bbox": "the longer side of the file's box",
+    "tight": "the longer side of the tight box around the labelled keypoints",
+    "palm": "the projected palm (largest distance among wrist and four knuckles)",
+}
+_ALIGNMENTS = {
+    "cam": "in camera space",
+    "scale": "after the least-squares scale",
+    "pa": "after Procrustes alignment by a proper rotation",
+    "pa-reflect": "after Procrustes alignment that allows reflections",
+}
+_WHO = {"model": "", "mean-pose": " of the mean pose of this truth drawn into each box"}
+
+
+def define(metric: Metric) -> str:
+    """One sentence, without full stop, that defines `metric`.
+
+    >>> from handbench.scores.names import parse
+    >>> define(parse("EPE[px]"))
+    'mean 2D distance, px of the source image, pooled over labelled joints of the hands found'
+    """
+    if metric.quantity == "coverage":
+        return "share of the expected hands for which a hand was predicted"
+    if metric.is_distance:
+        return _define_distance(metric)
+    if metric.quantity == "PCK":
+        sign = "≤" if metric.cmp == "le" else "<"
+        head = f"share of labelled joints with {_distance(metric)} {sign} {_limit(metric)}"
+    elif metric.rule == "exact":
+        shape = f"1 - d/{metric.high:g}" if metric.low == 0 else (
+            f"({metric.high:g} - d)/{metric.high - metric.low:g}"
+        )
+        head = f"mean of {shape}, kept within 0 to 1, d = {_distance(metric)} in {_unit(metric)}"
+    else:
+        grid = (
+            f"{metric.n} thresholds from {metric.low:g} to {metric.high:g}, ends included, trapezoid"
+            if metric.rule == "trapz"
+            else f"{metric.n} thresholds from {metric.low:g} in steps of "
+            f"{(metric.high - metric.low) / metric.n:g}, plain mean"
+        )
+        sign = "≤" if metric.cmp == "le" else "<"
+        head = f"area under PCK of {_distance(metric)} {sign} t in {_unit(metric)}, {grid}"
+    averaging = "mean of joints" if metric.avg == "joint" else "pooled over joints"
+    missing = "missed hands are wrong" if metric.missing == "wrong" else "over the hands found"
+    if metric.of == "mean-pose":
+        return f"{head}{_WHO[metric.of]}; {averaging}"
+    return f"{head}; {averaging}; {missing}"
+
+
+def _define_distance(metric: Metric) -> str:
+    stat = {"mean": "mean", "median": "median"}.get(
+        metric.stat, f"{metric.stat[1:]}th percentile of the"
+    )
+    averaging = "pooled over" if metric.avg == "pool" else "mean of joints, over"
+    hands = "all hands" if metric.of == "mean-pose" else "the hands found"
+    return (
+        f"{stat} {_distance(metric)}{_WHO[metric.of]}, {_unit(metric)}, {averaging} labelled joints "
+        f"of {hands}"
+    )
+
+
+def _distance(metric: Metric) -> str:
+    if not metric.is_3d:
+        return "2D distance"
+    if metric.alignment == "root":
+        return f"3D distance from joint {metric.root} ({JOINT_NAMES[metric.root]})"
+    return f"3D distance {_ALIGNMENTS[metric.alignment or 'cam']}"
+
+
+def _unit(metric: Metric) -> str:
+    if metric.size is not None:
+        return f"units of {_SIZES[metric.size]}"
+    return f"px of the {metric.frame} image" if metric.unit == "px" else metric.unit
+
+
+def _limit(metric: Metric) -> str:
+    if metric.size is not None:
+        return f"{metric.high:g} × {_SIZES[metric.size]}"
+    return f"{metric.high:g} {_unit(metric)}"

@@ -1,0 +1,184 @@
+"""The truth of a split in the frame where scores are computed: pixels and camera of the source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from handbench.camera import flip_points_3d
+from handbench.errors import ScoreError
+from handbench.files import describe_names, sha256_bytes
+from handbench.hdf5.reader import HandFile
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Labels of the hands that predictions are expected for. N hands with at least one label.
+
+    Attributes
+    ----------
+    dataset, split, truth_sha256, cluster_unit
+        Identity of the labels, and what a bootstrap resamples.
+    sample_id
+        (N,) str.
+    keypoints
+        (N, 21, 2) float64, source px; NaN where unlabelled.
+    valid, valid_3d
+        (N, 21) bool, labelled.
+    visibility
+        (N, 21) uint8.
+    bbox
+        (N, 4) float64 x, y, w, h, source px.
+    crop
+        (N, 3, 3) float64, source px → stored px.
+    stored_width
+        (N,) px of the stored image, for the mirror check.
+    is_right
+        (N,) int8.
+    cluster
+        (N,) str: group of each hand.
+    keypoints_3d
+        (N, 21, 3) float64 m in the *source* camera, or None where the split has no 3D.
+    to_source_3d
+        (N, 3, 3): from the stored image's camera to the source camera.
+    crop_sha256
+        Fingerprint of ids and crops of the whole split.
+    subset
+        "" for the whole split, else a hash of the chosen ids.
+    known
+        Every id of the split, labelled or not: a prediction for one of them is never "extra".
+    """
+
+    dataset: str
+    split: str
+    truth_sha256: str
+    cluster_unit: str
+    sample_id: npt.NDArray[np.str_]
+    keypoints: Floats
+    valid: npt.NDArray[np.bool_]
+    valid_3d: npt.NDArray[np.bool_]
+    visibility: npt.NDArray[np.uint8]
+    bbox: Floats
+    crop: Floats
+    stored_width: Floats
+    is_right: npt.NDArray[np.int8]
+    cluster: npt.NDArray[np.str_]
+    keypoints_3d: Floats | None
+    to_source_3d: Floats
+    crop_sha256: str = ""
+    subset: str = ""
+    known: frozenset[str] = frozenset()
+
+    def __len__(self) -> int:
+        return len(self.sample_id)
+
+    @property
+    def has_3d(self) -> bool:
+        """Whether any joint is labelled in 3D."""
+        return self.keypoints_3d is not None and bool(self.valid_3d.any())
+
+    def rows(self, keep: npt.NDArray[Any]) -> Truth:
+        """The hands chosen by a mask or index array."""
+        arrays = {
+            f.name: value[keep]
+            for f in fields(self)
+            if isinstance(value := getattr(self, f.name), np.ndarray)
+        }
+        return replace(self, **arrays)
+
+    def only(self, ids: Iterable[str], where: str) -> Truth:
+        """The hands named by `ids`, in the order of the split.
+
+        Parameters
+        ----------
+        ids
+            Sample ids.
+        where
+            Where they came from, for messages.
+
+        Raises
+        ------
+        ScoreError
+            If an id is not in the split, or none is given.
+        """
+        wanted = set(ids)
+        unknown = sorted(wanted - set(self.sample_id.tolist()))
+        if unknown or not wanted:
+            found = (
+                f"{len(unknown):,} others: {describe_names(unknown)}" if unknown else "no id at all"
+            )
+            raise ScoreError(
+                f"{where}: expected labelled sample ids of {self.dataset} {self.split}, found "
+                f"{found}; one id a line, as in {self.sample_id[0]!r}"
+            )
+        chosen = self.rows(np.isin(self.sample_id, sorted(wanted)))
+        return replace(chosen, subset=sha256_bytes("\n".join(sorted(wanted)).encode())[:16])
+
+
+def read_truth(data: HandFile, split: str) -> Truth:
+    """Labels of `split`, brought back to the source frame.
+
+    Raises
+    ------
+    ScoreError
+        If the file has no such split, or the split no labels.
+    """
+    if split not in data:
+        raise ScoreError(
+            f"the predictions are for split {split!r}, but {data.path} has "
+            f"{', '.join(data.splits) or 'no splits'}: choose the file that was predicted on, or "
+            "convert with this split"
+        )
+    reader = data[split]
+    valid, valid_3d = reader.column("valid_2d"), reader.column("valid_3d")
+    labelled: npt.NDArray[np.bool_] = (valid | valid_3d).any(axis=1)
+    if not labelled.any():
+        raise ScoreError(
+            f"split {split!r} of {data.path} has {len(reader):,} images but no labels, so nothing "
+            "can be scored: convert again from a source that includes the annotations of this "
+            "split"
+        )
+    to_source = _to_source_3d(
+        reader.column("mirrored"),
+        reader.column("crop_rotation") if reader.has("crop_rotation") else None,
+    )
+    points_3d: Floats | None = None
+    if reader.has("keypoints_3d"):
+        stored = reader.column("keypoints_3d").astype(np.float64)
+        points_3d = np.einsum("nij,nkj->nki", to_source, stored)
+    truth = Truth(
+        dataset=data.dataset,
+        split=split,
+        truth_sha256=reader.truth_sha256,
+        cluster_unit=reader.cluster_unit,
+        sample_id=reader.column("sample_id"),
+        keypoints=reader.source_keypoints_2d(),
+        valid=valid,
+        valid_3d=valid_3d,
+        visibility=reader.column("visibility"),
+        bbox=reader.source_bbox(),
+        crop=reader.column("crop"),
+        stored_width=reader.column("image_size")[:, 1].astype(np.float64),
+        is_right=reader.column("is_right"),
+        cluster=reader.cluster_ids(),
+        keypoints_3d=points_3d,
+        to_source_3d=to_source,
+        crop_sha256=reader.crop_sha256(),
+        known=frozenset(reader.column("sample_id").tolist()),
+    )
+    # A hand without any label cannot be right or wrong, so no prediction is expected for it.
+    return truth if labelled.all() else truth.rows(labelled)
+
+
+def _to_source_3d(mirrored: npt.NDArray[np.bool_], rotation: Floats | None) -> Floats:
+    """(N, 3, 3) from the stored camera to the source camera: undo the flip, then the rotation."""
+    mirror = np.diag(flip_points_3d([1.0, 1.0, 1.0]))
+    undo = np.where(mirrored[:, None, None], mirror, np.eye(3))
+    # crop_rotation turns source axes into those of the crop's virtual camera.
+    return undo if rotation is None else np.swapaxes(rotation, 1, 2) @ undo

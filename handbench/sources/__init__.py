@@ -1,0 +1,1 @@
+"""Read raw datasets as published: manifests, archives, one module a dataset."""

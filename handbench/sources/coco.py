@@ -1,0 +1,340 @@
+"""Any COCO keypoints JSON with 21 points a hand, with or without camera and 3D.
+
+The layout is that of https://cocodataset.org/#format-data with two optional additions in common
+use for hands: ``cam_param`` {focal, princpt} px an image, ``joint_cam`` 21×3 mm an annotation.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from handbench.camera import keypoint_box
+from handbench.errors import SourceError
+from handbench.files import describe_names, read_json
+from handbench.hand import NUM_JOINTS, OCCLUDED, UNLABELLED, VISIBILITY_UNKNOWN, VISIBLE
+from handbench.images import encoded_size
+from handbench.sources.archive import Folder
+from handbench.sources.block import SampleBlock
+from handbench.sources.manifest import Manifest
+
+EXTRAS: frozenset[str] = frozenset()
+
+_BLOCK_ROWS = 512
+_SIDES = {"right": 1, "left": 0}
+
+
+@dataclass(frozen=True)
+class SplitBlocks:
+    """How to cut one file into splits: runs of consecutive annotations, dealt out in turn.
+
+    Attributes
+    ----------
+    shares
+        Split → blocks it takes in every round: ``{"train": 2, "test": 1}``.
+    block_size
+        Annotations in a block.
+    """
+
+    shares: Mapping[str, int]
+    block_size: int
+
+    def split_of(self, block: int) -> str:
+        """Split that the block of this number goes to.
+
+        >>> cut = SplitBlocks({"train": 2, "test": 1}, block_size=20)
+        >>> [cut.split_of(block) for block in range(4)]
+        ['train', 'train', 'test', 'train']
+        """
+        turn = [split for split, share in self.shares.items() for _ in range(share)]
+        return turn[block % len(turn)]
+
+
+@dataclass
+class _Split:
+    """The hands of one split as columns, still without images."""
+
+    sample_id: list[str]
+    file_name: list[str]
+    image_id: list[str]
+    sequence_id: list[str]
+    keypoints_2d: npt.NDArray[np.float64]
+    visibility: npt.NDArray[np.uint8]
+    bbox: npt.NDArray[np.float64]
+    is_right: npt.NDArray[np.int8]
+    keypoints_3d: npt.NDArray[np.float64] | None
+    camera: npt.NDArray[np.float64] | None
+
+
+class COCO:
+    """One or several COCO keypoint files with one folder of images.
+
+    Implements :class:`handbench.sources.block.Source`; make one with :func:`open_source`.
+    """
+
+    cuts_val = False
+
+    def __init__(
+        self,
+        annotations: Mapping[str, Path],
+        images_dir: Path,
+        manifest: Manifest,
+        blocks: SplitBlocks | None,
+    ) -> None:
+        self.name = manifest.name
+        self.manifest = manifest
+        self.path = images_dir
+        self.notes: list[str] = []
+        self._annotations = dict(annotations)
+        self._images = Folder(images_dir)
+        self.split_unit = self.cluster_unit = "sequence_id" if blocks else manifest.split_unit
+        if not images_dir.is_dir():
+            raise SourceError(f"expected a folder of images at {images_dir}, found none")
+        self._splits: dict[str, _Split] = {}
+        boxes = set()
+        for split, path in annotations.items():
+            hands = self._read(path)
+            boxes.add(all("bbox" in hand for hand, _ in hands))
+            for name, part in self._cut(split, hands, blocks).items():
+                self._splits[name] = part
+        # One word for the whole file: boxes given for some hands only are not used at all.
+        self.box_source = "annotation" if boxes == {True} else "keypoints"
+        if self.box_source == "keypoints":
+            self.notes.append("not every annotation has a bbox: boxes are those of the keypoints")
+            for part in self._splits.values():
+                valid = part.visibility != UNLABELLED
+                part.bbox = keypoint_box(part.keypoints_2d, valid)
+
+    # -- reading ------------------------------------------------------------------------------
+
+    def _read(self, path: Path) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+        """(annotation, image) of every hand, in file order."""
+        data = read_json(path, "COCO keypoint annotations", SourceError)
+        if not isinstance(data, dict) or not {"images", "annotations"} <= data.keys():
+            raise SourceError(
+                f"expected a COCO file with 'images' and 'annotations' in {path}, found "
+                f"{describe_names(data) if isinstance(data, dict) else type(data).__name__}"
+            )
+        images = {image["id"]: image for image in data["images"]}
+        hands = []
+        without_points = 0
+        for annotation in data["annotations"]:
+            if "keypoints" not in annotation:
+                without_points += 1
+                continue
+            if annotation.get("image_id") not in images:
+                raise SourceError(
+                    f"annotation {annotation.get('id')} in {path} names image "
+                    f"{annotation.get('image_id')!r}, which is not among its {len(images):,} images"
+                )
+            hands.append((annotation, images[annotation["image_id"]]))
+        if without_points:
+            self.notes.append(
+                f"{path.name}: {without_points:,} annotations without keypoints left out"
+            )
+        if not hands:
+            raise SourceError(f"expected annotations with keypoints in {path}, found none")
+        return hands
+
+    def _cut(
+        self,
+        split: str,
+        hands: list[tuple[dict[str, Any], dict[str, Any]]],
+        blocks: SplitBlocks | None,
+    ) -> dict[str, _Split]:
+        path = self._annotations[split]
+        if blocks is None:
+            return {split: self._columns(path, hands, [""] * len(hands))}
+        chosen: dict[str, list[int]] = {}
+        for row in range(len(hands)):
+            chosen.setdefault(blocks.split_of(row // blocks.block_size), []).append(row)
+        names = [f"block-{row // blocks.block_size:05d}" for row in range(len(hands))]
+        return {
+            name: self._columns(path, [hands[r] for r in rows], [names[r] for r in rows])
+            for name, rows in chosen.items()
+        }
+
+    def _columns(
+        self,
+        path: Path,
+        hands: list[tuple[dict[str, Any], dict[str, Any]]],
+        sequence_id: list[str],
+    ) -> _Split:
+        table = np.stack([_keypoints(hand, path) for hand, _ in hands])
+        table = table[:, np.asarray(self.manifest.joint_order)]
+        visibility = _visibility(table[..., 2])
+        points = np.where((visibility != UNLABELLED)[..., None], table[..., :2], np.nan)
+        with_3d = all(hand.get("joint_cam") is not None for hand, _ in hands)
+        with_camera = all("cam_param" in image for _, image in hands)
+        return _Split(
+            sample_id=_sample_ids(hands),
+            file_name=[image["file_name"] for _, image in hands],
+            image_id=[_stem(image["file_name"]) for _, image in hands],
+            sequence_id=sequence_id,
+            keypoints_2d=points,
+            visibility=visibility,
+            bbox=np.array([_box(hand, path) for hand, _ in hands]),
+            is_right=np.array(
+                [_SIDES.get(str(hand.get("hand_type", "")).lower(), -1) for hand, _ in hands],
+                dtype=np.int8,
+            ),
+            keypoints_3d=self.manifest.to_canonical_3d(
+                np.stack([_joints_3d(hand, path) for hand, _ in hands])
+            )
+            if with_3d
+            else None,
+            camera=np.stack([_camera(image, path) for _, image in hands]) if with_camera else None,
+        )
+
+    # -- the Source interface -----------------------------------------------------------------
+
+    def splits(self) -> dict[str, int]:
+        """Rows in each split."""
+        return {name: len(part.sample_id) for name, part in self._splits.items()}
+
+    def blocks(
+        self, split: str, extras: frozenset[str] = frozenset(), limit: int | None = None
+    ) -> Iterator[SampleBlock]:
+        """Rows of `split` in file order; see :class:`handbench.sources.block.Source`."""
+        part = self._splits[split]
+        stop = len(part.sample_id) if limit is None else min(limit, len(part.sample_id))
+        for start in range(0, stop, _BLOCK_ROWS):
+            rows = slice(start, min(start + _BLOCK_ROWS, stop))
+            images = [self._images.read(name) for name in part.file_name[rows]]
+            sizes = [
+                encoded_size(data, self._images.where(name))
+                for data, name in zip(images, part.file_name[rows])
+            ]
+            valid = part.visibility[rows] != UNLABELLED
+            xyz = None if part.keypoints_3d is None else part.keypoints_3d[rows]
+            valid_3d = np.zeros_like(valid)
+            if xyz is not None:
+                valid_3d = np.asarray(np.isfinite(xyz).all(axis=-1))
+            ids = {"image_id": part.image_id[rows]}
+            if part.sequence_id[0]:
+                ids["sequence_id"] = part.sequence_id[rows]
+            yield SampleBlock(
+                sample_id=part.sample_id[rows],
+                images=images,
+                image_size=np.array(sizes, dtype=np.int32),
+                keypoints_2d=part.keypoints_2d[rows],
+                valid_2d=valid,
+                valid_3d=valid_3d,
+                visibility=part.visibility[rows],
+                bbox=part.bbox[rows],
+                is_right=part.is_right[rows],
+                keypoints_3d=xyz,
+                camera=None if part.camera is None else part.camera[rows],
+                ids=ids,
+            )
+
+    def column_attributes(self) -> dict[str, dict[str, Any]]:
+        """Nothing to add."""
+        return {}
+
+    def files(self) -> list[dict[str, Any]]:
+        """The annotation files with size and sha256."""
+        return [
+            described
+            for path in self._annotations.values()
+            for described in Folder(path.parent).describe([path.name])
+        ]
+
+
+def open_source(
+    annotations: Mapping[str, Path],
+    images_dir: Path,
+    manifest: Manifest,
+    *,
+    name: str | None = None,
+    joint_order: Sequence[int] | None = None,
+    blocks: SplitBlocks | None = None,
+) -> COCO:
+    """Find and check a COCO keypoints dataset.
+
+    Parameters
+    ----------
+    annotations
+        Split → JSON file.
+    images_dir
+        Folder that the files' ``file_name`` are relative to.
+    manifest
+        That of ``coco``.
+    name, joint_order
+        Replace those of the manifest: the dataset's own name and native joint order.
+    blocks
+        Cut the one file into splits by runs of consecutive annotations.
+
+    Raises
+    ------
+    SourceError
+        If a file or image is missing or does not hold 21 keypoints a hand.
+    """
+    changes: dict[str, Any] = {}
+    if name:
+        changes |= {"name": name, "title": name}
+    if joint_order is not None:
+        changes["joint_order"] = tuple(joint_order)
+    return COCO(annotations, Path(images_dir), replace(manifest, **changes), blocks)
+
+
+def _stem(file_name: str) -> str:
+    return str(PurePosixPath(file_name.replace("\\", "/")).with_suffix(""))
+
+
+def _sample_ids(hands: list[tuple[dict[str, Any], dict[str, Any]]]) -> list[str]:
+    """Path without extension; ``#<annotation id>`` where an image has several hands."""
+    stems = [_stem(image["file_name"]) for _, image in hands]
+    hands_on = Counter(stems)
+    return [
+        stem if hands_on[stem] == 1 else f"{stem}#{hand['id']}"
+        for stem, (hand, _) in zip(stems, hands)
+    ]
+
+
+def _numbers(
+    values: Any, shape: tuple[int, ...], what: str, hand: dict[str, Any], path: Path
+) -> npt.NDArray[np.float64]:
+    try:
+        return np.array(values, dtype=np.float64).reshape(shape)
+    except (TypeError, ValueError) as error:
+        raise SourceError(
+            f"annotation {hand.get('id')} in {path}: expected {what}, found something else; a "
+            "hand has 21 keypoints"
+        ) from error
+
+
+def _keypoints(hand: dict[str, Any], path: Path) -> npt.NDArray[np.float64]:
+    # Both the flat list of the standard and a nested one are in use.
+    return _numbers(
+        hand["keypoints"], (NUM_JOINTS, 3), "21 keypoints as x, y, v (63 numbers)", hand, path
+    )
+
+
+def _joints_3d(hand: dict[str, Any], path: Path) -> npt.NDArray[np.float64]:
+    return _numbers(hand["joint_cam"], (NUM_JOINTS, 3), "joint_cam of 21×3 mm", hand, path)
+
+
+def _box(hand: dict[str, Any], path: Path) -> npt.NDArray[np.float64]:
+    return _numbers(hand.get("bbox", [0, 0, 0, 0]), (4,), "bbox as x, y, w, h", hand, path)
+
+
+def _camera(image: dict[str, Any], path: Path) -> npt.NDArray[np.float64]:
+    given = image["cam_param"]
+    (fx, fy) = _numbers(given.get("focal"), (2,), "cam_param.focal as fx, fy", image, path)
+    (cx, cy) = _numbers(given.get("princpt"), (2,), "cam_param.princpt as cx, cy", image, path)
+    return np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
+
+
+def _visibility(flags: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
+    """COCO's v as ours; unknown where a file never says 2 or gives scores."""
+    labelled = flags > 0
+    speaks_of_occlusion = bool((flags == 2).any()) and bool(np.isin(flags, (0, 1, 2)).all())
+    meaning = np.where(flags == 2, VISIBLE, OCCLUDED) if speaks_of_occlusion else VISIBILITY_UNKNOWN
+    return np.where(labelled, meaning, UNLABELLED).astype(np.uint8)

@@ -1,0 +1,420 @@
+"""FreiHAND v2: 32,560 annotations × 4 versions, and 3,960 evaluation images.
+
+Facts are in ``manifests/freihand.toml``. The same reader takes every source written in this
+layout; a marker file ``handbench_source.json`` names another dataset than FreiHAND. References:
+Zimmermann et al., ICCV 2019; lmb-freiburg/freihand (README, view_samples.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from handbench.camera import image_box, project
+from handbench.errors import SourceError
+from handbench.files import describe_names, parse_json
+from handbench.hand import NUM_JOINTS, UNLABELLED, VISIBILITY_UNKNOWN
+from handbench.images import encoded_size
+from handbench.sources.archive import RawFiles, open_raw
+from handbench.sources.block import SampleBlock
+from handbench.sources.instants import cluster_instants, describe_clusters
+from handbench.sources.json_stream import iterate_entries
+from handbench.sources.manifest import Manifest, load
+
+VERSIONS = ("gs", "hom", "sample", "auto")
+"""Green screen, homogenised, two recoloured: in the order of the image ids."""
+
+EXTRAS = frozenset({"vertices", "mano", "mask"})
+
+_MARKER = "handbench_source.json"
+_LABELS = ("K", "xyz", "scale", "mano", "verts")
+_BLOCK_ROWS = 512
+
+
+@dataclass
+class _Native:
+    """One native split: labels a moment of recording, and which images show it."""
+
+    native: str
+    camera: npt.NDArray[np.float64]
+    scale: npt.NDArray[np.float64]
+    xyz: npt.NDArray[np.float64] | None
+    mano: npt.NDArray[np.float64] | None
+    versions: int
+    instant: list[str] = field(default_factory=list)
+
+    @property
+    def annotations(self) -> int:
+        return len(self.camera)
+
+
+class FreiHAND:
+    """A FreiHAND v2 directory or its archives, found and checked.
+
+    Implements :class:`handbench.sources.block.Source`; make one with :func:`open_source`.
+    """
+
+    box_source = "image"
+    cuts_val = True
+
+    def __init__(self, raw: RawFiles, manifest: Manifest, versions: Sequence[int]) -> None:
+        self.manifest = manifest
+        self.path = raw.path
+        self.notes: list[str] = []
+        self.split_unit = manifest.split_unit
+        self.cluster_unit = manifest.cluster_unit
+        self._raw = raw
+        self._chosen = tuple(versions)
+        self._native: dict[str, _Native] = {}
+        for split, facts in manifest.splits.items():
+            native = self._open_native(facts.native)
+            if native is not None:
+                self._native[split] = native
+        if not self._native:
+            raise SourceError(
+                f"expected FreiHAND v2 in {raw.path}: training_K.json or evaluation_K.json beside "
+                f"training/ or evaluation/, found {_contents(raw)}; point --source at the folder "
+                "that holds them, or at FreiHAND_pub_v2.zip"
+            )
+        self.name = self._dataset_name()
+
+    # -- finding and checking ---------------------------------------------------------------
+
+    def _open_native(self, native: str) -> _Native | None:
+        images = self._raw.listing(f"{native}/rgb")
+        if not self._raw.has(f"{native}_K.json"):
+            if images:
+                raise SourceError(
+                    f"expected {native}_K.json beside {native}/rgb in {self._raw.path}, found no "
+                    "such file; take it from the original archive"
+                )
+            return None
+        labels = {name: self._read_labels(native, name) for name in ("K", "scale", "xyz", "mano")}
+        camera, scale = labels["K"], labels["scale"]
+        if camera is None or scale is None or (native == "training" and labels["xyz"] is None):
+            missing = [n for n in ("K", "scale", "xyz") if labels[n] is None]
+            raise SourceError(
+                f"expected {native}_{missing[0]}.json in {self._raw.path}, found no such file; "
+                "take it from the original archive"
+            )
+        self._check_lengths(native, labels)
+        versions = self._check_images(native, images, len(camera))
+        found = _Native(native, camera, scale, labels["xyz"], labels["mano"], versions)
+        self._check_camera(found)
+        self._check_depth(found)
+        self._group_instants(found)
+        return found
+
+    def _read_labels(self, native: str, name: str) -> npt.NDArray[np.float64] | None:
+        file = f"{native}_{name}.json"
+        if not self._raw.has(file):
+            return None
+        where = self._raw.where(file)
+        entries = parse_json(self._raw.read(file), "labels", where, SourceError)
+        if not isinstance(entries, list) or not entries:
+            raise SourceError(f"expected a JSON list with one entry an image in {where}")
+        shape = {"K": (3, 3), "xyz": (NUM_JOINTS, 3), "scale": (), "mano": (61,)}[name]
+        array = _as_array(entries, shape, where)
+        bad = ~np.isfinite(array.reshape(len(array), -1)).all(axis=1)
+        if bad.any():
+            raise SourceError(
+                f"entry {int(bad.argmax())} of {where} is not finite ({int(bad.sum()):,} such "
+                "entries); take the file from the original archive"
+            )
+        return array
+
+    def _check_lengths(
+        self, native: str, labels: dict[str, npt.NDArray[np.float64] | None]
+    ) -> None:
+        lengths = {f"{native}_{n}.json": len(a) for n, a in labels.items() if a is not None}
+        if len(set(lengths.values())) > 1:
+            found = ", ".join(f"{name} {length:,}" for name, length in lengths.items())
+            raise SourceError(
+                f"expected {native} labels of one length in {self._raw.path}, found {found}; a "
+                "file is cut short or from another release"
+            )
+
+    def _check_images(self, native: str, images: Sequence[str], annotations: int) -> int:
+        """Images must be exactly 0 … annotations × versions - 1; returns the versions."""
+        where = f"{self._raw.path}/{native}/rgb"
+        found = {name for name in images if name.endswith(".jpg")}
+        most = len(VERSIONS) if native == "training" else 1
+        versions = min(most, max(1, round(len(found) / annotations)))
+        expected = {f"{i:08d}.jpg" for i in range(annotations * versions)}
+        if not found:
+            raise SourceError(f"expected images in {where}, found none; unpack the archive there")
+        if found != expected:
+            missing, extra = sorted(expected - found), sorted(found - expected)
+            parts = [
+                f"{word}: {describe_names(names, 3)}"
+                for word, names in (("missing", missing), ("not expected", extra))
+                if names
+            ]
+            raise SourceError(
+                f"{native}_K.json has {annotations:,} annotations, so {where} should hold images "
+                f"00000000.jpg to {annotations * versions - 1:08d}.jpg ({versions} version"
+                f"{'s' if versions > 1 else ''} of each); {'; '.join(parts)}"
+            )
+        return versions
+
+    def _check_camera(self, found: _Native) -> None:
+        # v2 was warped so that the principal point is the image centre; v1 was not.
+        name = self._image_name(found.native, 0)
+        height, width = encoded_size(self._raw.read(name), self._raw.where(name))
+        centre = np.array([width / 2, height / 2])
+        off = np.abs(found.camera[:, :2, 2] - centre).max(axis=1) > 1e-3
+        if off.any():
+            row = int(off.argmax())
+            x, y = found.camera[row, :2, 2]
+            raise SourceError(
+                f"expected principal point ({width / 2:g}, {height / 2:g}) px in "
+                f"{self._raw.where(found.native + '_K.json')}, found ({x:.1f}, {y:.1f}) in entry "
+                f"{row}: this is not FreiHAND v2, probably v1 of before October 2019; get "
+                "FreiHAND_pub_v2.zip"
+            )
+
+    def _check_depth(self, found: _Native) -> None:
+        if found.xyz is None:
+            return
+        behind = found.xyz[..., 2].min(axis=1) <= 0
+        if behind.any():
+            row = int(behind.argmax())
+            raise SourceError(
+                f"expected joints in front of the camera in "
+                f"{self._raw.where(found.native + '_xyz.json')}, found depth "
+                f"{found.xyz[row, :, 2].min():.3f} m in entry {row} ({int(behind.sum()):,} such "
+                "entries); is the file in metres and OpenCV axes?"
+            )
+
+    def _group_instants(self, found: _Native) -> None:
+        if found.xyz is None:
+            self.notes.append(
+                f"{found.native} has no labels (no {found.native}_xyz.json): images and intrinsics "
+                "only; the labels come in FreiHAND_pub_v2_eval.zip"
+            )
+            groups = np.arange(found.annotations)
+        else:
+            groups = cluster_instants(found.xyz)
+            self.notes.append(
+                f"{found.native}: {describe_clusters(groups)}, inferred from joint distances"
+            )
+        found.instant = [f"{found.native}/instant-{group:08d}" for group in groups]
+
+    def _dataset_name(self) -> str:
+        short = []
+        for split, native in self._native.items():
+            expected = self.manifest.splits[split]
+            if expected.annotations and native.annotations != expected.annotations:
+                short.append(
+                    f"{native.native} has {native.annotations:,} of {expected.annotations:,} "
+                    "annotations"
+                )
+            elif expected.samples and native.annotations * native.versions != expected.samples:
+                short.append(f"{native.native} has {native.versions} of {len(VERSIONS)} versions")
+        if not short:
+            return self.manifest.name
+        name = f"{self.manifest.name}-subset"
+        self.notes.append(
+            f"a subset: {'; '.join(short)}; results will call it {name!r} so that it never stands "
+            "beside published rows"
+        )
+        return name
+
+    # -- the Source interface -----------------------------------------------------------------
+
+    def splits(self) -> dict[str, int]:
+        """Rows in each split."""
+        return {split: len(self._image_ids(split)) for split in self._native}
+
+    def _image_ids(self, split: str) -> npt.NDArray[np.intp]:
+        native = self._native[split]
+        versions = [v for v in self._chosen if v < native.versions] if native.versions > 1 else [0]
+        per_version = np.arange(native.annotations)
+        return np.concatenate([per_version + v * native.annotations for v in versions])
+
+    @staticmethod
+    def _image_name(native: str, image_id: int) -> str:
+        return f"{native}/rgb/{image_id:08d}.jpg"
+
+    def blocks(
+        self, split: str, extras: frozenset[str] = frozenset(), limit: int | None = None
+    ) -> Iterator[SampleBlock]:
+        """Rows of `split` by ascending image id; see :class:`handbench.sources.block.Source`."""
+        native = self._native[split]
+        image_ids = self._image_ids(split)[:limit]
+        columns = self._optional_columns(native, extras, image_ids)
+        with_masks = "mask" in extras and self._raw.has(f"{native.native}/mask")
+        known = native.xyz is not None
+        xyz = (
+            self.manifest.to_canonical_3d(native.xyz)
+            if native.xyz is not None
+            else np.full((native.annotations, NUM_JOINTS, 3), np.nan)
+        )
+        uv = project(xyz, native.camera)
+        for start in range(0, len(image_ids), _BLOCK_ROWS):
+            ids = image_ids[start : start + _BLOCK_ROWS]
+            rows = ids % native.annotations
+            names = [self._image_name(native.native, i) for i in ids]
+            images = [self._raw.read(name) for name in names]
+            size = np.array(
+                [encoded_size(data, f"{self._raw.path}/{n}") for data, n in zip(images, names)],
+                dtype=np.int32,
+            )
+            valid = np.full((len(ids), NUM_JOINTS), known)
+            visibility = VISIBILITY_UNKNOWN if known else UNLABELLED
+            yield SampleBlock(
+                sample_id=[f"{native.native}/{i:08d}" for i in ids],
+                images=images,
+                image_size=size,
+                keypoints_2d=uv[rows],
+                valid_2d=valid,
+                valid_3d=valid,
+                visibility=np.full((len(ids), NUM_JOINTS), visibility, dtype=np.uint8),
+                bbox=image_box(size[:, 1], size[:, 0]),
+                is_right=np.ones(len(ids), dtype=np.int8),
+                keypoints_3d=xyz[rows] if known else None,
+                camera=native.camera[rows],
+                masks=[self._raw.read(f"{native.native}/mask/{r:08d}.jpg") for r in rows]
+                if with_masks
+                else None,
+                ids={"instant_id": [native.instant[row] for row in rows]},
+                extra={name: values[rows] for name, values in columns.items()},
+            )
+
+    def _optional_columns(
+        self, native: _Native, extras: frozenset[str], image_ids: npt.NDArray[np.intp]
+    ) -> dict[str, npt.NDArray[Any]]:
+        columns: dict[str, npt.NDArray[Any]] = {"scale": native.scale}
+        if "mano" in extras and native.mano is not None:
+            columns["mano_pose"] = native.mano[:, :48].astype(np.float32)
+            columns["mano_shape"] = native.mano[:, 48:58].astype(np.float32)
+            columns["mano_trans"] = _mano_root(native.mano, native.camera).astype(np.float32)
+        if "vertices" in extras and self._raw.has(f"{native.native}_verts.json"):
+            needed = min(native.annotations, int((image_ids % native.annotations).max()) + 1)
+            columns["vertices"] = self._read_vertices(native, needed)
+        return columns
+
+    def _read_vertices(self, native: _Native, needed: int) -> npt.NDArray[np.float32]:
+        file = f"{native.native}_verts.json"
+        where = self._raw.where(file)
+        vertices: npt.NDArray[np.float32] | None = None
+        found = 0
+        for entry in iterate_entries(self._raw.read(file), where):
+            if vertices is None:
+                vertices = np.empty((needed, *entry.shape), dtype=np.float32)
+            if entry.shape != vertices.shape[1:] or not np.isfinite(entry).all():
+                raise SourceError(
+                    f"entry {found} of {where}: expected {vertices.shape[1:]} finite numbers, "
+                    f"found {entry.shape}"
+                )
+            vertices[found] = entry
+            found += 1
+            if found == needed:
+                return vertices
+        raise SourceError(
+            f"expected {native.annotations:,} entries in {where}, found {found:,}; take the file "
+            "from the original archive"
+        )
+
+    def column_attributes(self) -> dict[str, dict[str, Any]]:
+        """What the MANO columns mean: pose relative to the mean pose, root at joint 9."""
+        return {"mano_pose": {"flat_hand_mean": False}, "mano_trans": {"root_joint": 9}}
+
+    def files(self) -> list[dict[str, Any]]:
+        """Label files or archives with size and sha256; image folders with count and bytes."""
+        labels = [f"{n.native}_{name}.json" for n in self._native.values() for name in _LABELS]
+        return self._raw.describe([_MARKER, *labels])
+
+
+def open_source(path: Path, manifest: Manifest, versions: Sequence[str] | None = None) -> FreiHAND:
+    """Find and check a source in the FreiHAND v2 layout.
+
+    Parameters
+    ----------
+    path
+        Unpacked folder, ``FreiHAND_pub_v2.zip``, or a folder that holds the archives.
+    manifest
+        The dataset asked for. A marker file in the source overrides it: a synthetic sample can
+        never pass for FreiHAND.
+    versions
+        Which of the four versions of the training images, by name or number; all by default.
+
+    Raises
+    ------
+    SourceError
+        If what is there is not FreiHAND v2; one sentence with what was expected and found.
+    """
+    raw = open_raw(Path(path), [archive.file for archive in manifest.archives])
+    named = _marked_name(raw)
+    if named is None and manifest.reader == "freihand" and manifest.name != "freihand":
+        raise SourceError(
+            f"expected a dataset that calls itself {manifest.name!r} in {raw.path}, found no "
+            f"{_MARKER}; if this is FreiHAND, use `handbench convert freihand`"
+        )
+    return FreiHAND(raw, load(named) if named else manifest, _version_numbers(versions))
+
+
+def _marked_name(raw: RawFiles) -> str | None:
+    if not raw.has(_MARKER):
+        return None
+    where = raw.where(_MARKER)
+    marker = parse_json(raw.read(_MARKER), "the marker of a generated dataset", where, SourceError)
+    name = marker.get("handbench_source") if isinstance(marker, dict) else None
+    if not isinstance(name, str):
+        raise SourceError(f"expected the field handbench_source with a name in {where}")
+    return name
+
+
+def _version_numbers(versions: Sequence[str] | None) -> tuple[int, ...]:
+    if not versions:
+        return tuple(range(len(VERSIONS)))
+    numbers = set()
+    for version in versions:
+        if version in VERSIONS:
+            numbers.add(VERSIONS.index(version))
+        elif version.isdigit() and int(version) < len(VERSIONS):
+            numbers.add(int(version))
+        else:
+            raise SourceError(
+                f"no version is called {version!r}; there are {', '.join(VERSIONS)} (0 to 3)"
+            )
+    return tuple(sorted(numbers))
+
+
+def _as_array(entries: list[Any], shape: tuple[int, ...], where: str) -> npt.NDArray[np.float64]:
+    """Entries as one array; the first entry of another shape is named."""
+    try:
+        array = np.array(entries, dtype=np.float64)
+        # MANO vectors come with one list level more than they need.
+        return array.reshape(len(entries), *shape)
+    except (TypeError, ValueError) as error:
+        for row, entry in enumerate(entries):
+            try:
+                np.array(entry, dtype=np.float64).reshape(shape)
+            except (TypeError, ValueError):
+                raise SourceError(
+                    f"entry {row} of {where}: expected {'×'.join(map(str, shape)) or 'one'} "
+                    "numbers, found something else; take the file from the original archive"
+                ) from error
+        raise
+
+
+def _mano_root(
+    mano: npt.NDArray[np.float64], camera: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Position (N, 3) m of joint 9, where the MANO mesh is put: ((u-cx)/s, (v-cy)/s, f/s)."""
+    scale = mano[:, 60]
+    focal = (camera[:, 0, 0] + camera[:, 1, 1]) / 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        xy = (mano[:, 58:60] - camera[:, :2, 2]) / scale[:, None]
+        return np.concatenate([xy, (focal / scale)[:, None]], axis=1)
+
+
+def _contents(raw: RawFiles) -> str:
+    names = raw.listing("")
+    return describe_names(names) if names else "no files"

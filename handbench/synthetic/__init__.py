@@ -1,0 +1,1 @@
+"""The synthetic hand: anatomy, poses, skin, rendering, written as a FreiHAND-like source."""
