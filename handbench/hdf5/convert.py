@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from handbench.errors import FormatError, HandbenchError, SourceError
+from handbench.files import to_json
 from handbench.hdf5.writer import HandFileWriter, SplitWriter
 from handbench.heatmaps import Grid, gaussian_targets
 from handbench.samples.grouping import val_rows
@@ -241,6 +242,7 @@ def _header(source: Source, name: str) -> dict[str, Any]:
         "label_source": manifest.label_source,
         "publish_images": manifest.publish_images,
         "sources": source.files(),
+        "dropped": to_json(source.dropped, indent=False).decode(),
     }
 
 

@@ -19,6 +19,8 @@ from handbench.camera import transform_points
 from handbench.errors import FormatError
 from handbench.hdf5.format import COLUMNS, FORMAT_MAJOR
 
+_SPLIT_ORDER = {"train": 0, "val": 1, "test": 2}
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -116,6 +118,10 @@ class SplitReader:
         """
         values: npt.NDArray[Any] = self._read(name, slice(None))
         return values
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Shape of the dataset `name`, without reading it."""
+        return tuple(self._group[name].shape)
 
     def attributes(self, name: str) -> dict[str, Any]:
         """The HDF5 attributes of the dataset `name`."""
@@ -264,8 +270,10 @@ class HandFile:
         self._pid = -1
         self._split_readers: dict[str, SplitReader] = {}
         self.attributes = self._check()
+        groups = [name for name in self.handle if isinstance(self.handle[name], h5py.Group)]
+        # In the order people speak of them, not HDF5's alphabetic one.
         self.splits: tuple[str, ...] = tuple(
-            name for name in self.handle if isinstance(self.handle[name], h5py.Group)
+            sorted(groups, key=lambda name: (_SPLIT_ORDER.get(name, len(_SPLIT_ORDER)), name))
         )
         self.dataset = str(self.attributes["dataset"])
 

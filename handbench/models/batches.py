@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -182,9 +183,9 @@ def in_order(count: int, batch_size: int) -> list[list[int]]:
 
 
 def loader(
-    rows: HandRows, batches: Sampler[list[int]] | list[list[int]], workers: int, *, pin: bool
+    rows: Any, batches: Sampler[list[int]] | list[list[int]], workers: int, *, pin: bool
 ) -> DataLoader[tuple[torch.Tensor, torch.Tensor]]:
-    """Make a loader that reads whole batches, in `workers` processes or in this one."""
+    """Make a loader of whole batches of `rows`, read in `workers` processes or in this one."""
     return DataLoader(
         rows,
         sampler=batches,

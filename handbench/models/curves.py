@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from handbench.files import atomic_path
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 LOSS_COLOR = "#2e86de"
 ERROR_COLOR = "#e4572e"
@@ -45,25 +49,25 @@ def draw_curves(rows: Sequence[Mapping[str, float]], path: Path, title: str) -> 
     ):
         axes.plot(epochs, values, color=color, linewidth=1.8, marker=marker, markersize=3.5)
         axes.set_title(name, loc="left", color=color, fontsize=10)
-        axes.set_yscale("log")
+        _scale(axes, values)
         axes.grid(which="both", color=GRID_COLOR, linewidth=0.7)
         axes.set_axisbelow(True)
         axes.tick_params(which="both", length=0, colors=INK, labelsize=9)
-        axes.yaxis.set_major_formatter(_plain_number)
-        axes.yaxis.set_minor_formatter(_plain_number)
         for side in ("top", "right", "left"):
             axes.spines[side].set_visible(False)
         axes.spines["bottom"].set_color(GRID_COLOR)
     lower.plot(
-        epochs[best], errors[best], "o", markersize=9, markerfacecolor="none",
-        markeredgecolor=ERROR_COLOR, markeredgewidth=1.6,
-    )  # fmt: skip
-    lower.annotate(
-        f"best: {errors[best]:.2f} px, epoch {epochs[best]:g}",
-        (epochs[best], errors[best]),
-        xytext=(-6, 12),
-        textcoords="offset points",
-        ha="right" if best > len(rows) / 2 else "left",
+        epochs[best],
+        errors[best],
+        marker="o",
+        markersize=9,
+        markerfacecolor="none",
+        markeredgecolor=ERROR_COLOR,
+        markeredgewidth=1.6,
+    )
+    lower.set_title(
+        f"best: {errors[best]:.2f} px after epoch {epochs[best]:g}",
+        loc="right",
         color=INK,
         fontsize=9,
     )
@@ -71,6 +75,20 @@ def draw_curves(rows: Sequence[Mapping[str, float]], path: Path, title: str) -> 
     lower.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", facecolor="white")
+
+
+def _scale(axes: Axes, values: Sequence[float]) -> None:
+    """Logarithmic where values span much, with few plain numbers beside it; else linear."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    low, high = min(values), max(values)
+    if low > 0 and high > 4 * low:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.yaxis.set_major_formatter(_plain_number)
+    else:
+        axes.set_ylim(bottom=0, top=1.1 * high if high > 0 else 1)
 
 
 def _plain_number(value: float, _position: int | None = None) -> str:

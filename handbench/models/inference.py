@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +17,21 @@ from handbench.errors import TrainError
 from handbench.heatmaps import Grid
 from handbench.models.augment import fit_matrix, transform_points, warp_images
 from handbench.models.baseline import STRIDE, Baseline
-from handbench.models.batches import HandRows, in_order, loader
+from handbench.models.batches import in_order, loader
 from handbench.models.heatmaps import Decoding, decode, to_pixels
+
+
+class Pictures(Protocol):
+    """Images of one size; a list of positions gives a batch.
+
+    :class:`~handbench.models.batches.HandRows` is one.
+    """
+
+    size: tuple[int, int]
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, positions: Sequence[int], /) -> tuple[torch.Tensor, torch.Tensor]: ...
 
 
 @dataclass(frozen=True)
@@ -110,7 +124,7 @@ def predict_heatmaps(
 
 def locate(
     network: Baseline,
-    rows: HandRows,
+    rows: Pictures,
     *,
     size: int,
     grid: Grid = "center",
@@ -121,7 +135,7 @@ def locate(
     flip_test: bool = False,
     advance: Callable[[int], object] | None = None,
 ) -> Located:
-    """Find the keypoints of all rows.
+    """Find the keypoints in all images.
 
     Parameters
     ----------

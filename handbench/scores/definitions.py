@@ -34,8 +34,10 @@ def define(metric: Metric) -> str:
         sign = "≤" if metric.cmp == "le" else "<"
         head = f"share of labelled joints with {_distance(metric)} {sign} {_limit(metric)}"
     elif metric.rule == "exact":
-        shape = f"1 - d/{metric.high:g}" if metric.low == 0 else (
-            f"({metric.high:g} - d)/{metric.high - metric.low:g}"
+        shape = (
+            f"1 - d/{metric.high:g}"
+            if metric.low == 0
+            else (f"({metric.high:g} - d)/{metric.high - metric.low:g}")
         )
         head = f"mean of {shape}, kept within 0 to 1, d = {_distance(metric)} in {_unit(metric)}"
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -153,21 +153,178 @@ class Groups:
         return interval + (", unreliable" if self.number < RELIABLE_CLUSTERS else "")
 
 
-def measured(
-    metric: Metric, distances: Distances, protocol: Protocol
-) -> tuple[Floats, Metric, Floats]:
-    """Errors as `metric` compares them, the metric in their unit, and the score of each error.
+def scores_of(metric: Metric, distances: Distances, protocol: Protocol) -> Floats:
+    """Contribution of each joint (N, 21): its average is the metric's value.
 
-    Averaging the scores (N, 21) gives the metric, so intervals and paired tests work on them.
+    PCK: 1 or 0. AUC: the share of thresholds it passes. Distances: itself. NaN: left out.
+    Values, intervals and paired tests are all made from these.
     """
     errors = distances.errors(metric, replace_bad_boxes=protocol.replaces_bad_boxes)
-    if protocol.single_precision and not metric.is_distance:
-        metric, errors = _single_precision(metric, errors)
+    if metric.is_distance:
+        return np.where(np.isfinite(errors), errors, np.nan)
+    low, high = metric.low, metric.high
+    if protocol.single_precision:
+        compared, low, high = _single_precision(metric, errors)
+    else:
+        compared = errors
     if metric.quantity == "PCK":
-        return errors, metric, m.pck_scores(errors, metric.high, cmp=metric.cmp)
+        return m.pck_scores(compared, high, cmp=metric.cmp)
+    return m.auc_scores(compared, low, high, rule=metric.rule, n=metric.n, cmp=metric.cmp)
+
+
+def _single_precision(metric: Metric, errors: Floats) -> tuple[m.Floats, float, float]:
+    """Errors and range as scripts have them that keep float32 distances.
+
+    For an AUC they divide by the end of the range first and then compare with i / n.
+    """
     if metric.quantity == "AUC":
-        scores = m.auc_scores(
-            errors, metric.low, metric.high, rule=metric.rule, n=metric.n, cmp=metric.cmp
+        return (errors / metric.high).astype(np.float32), metric.low / metric.high, 1.0
+    return errors.astype(np.float32), metric.low, metric.high
+
+
+def signature(protocol: Protocol, matched: Matched) -> str:
+    """What must be equal for two results to share a ranked column, as one line of text."""
+    truth, predictions = matched.truth, matched.predictions
+    gt_used = predictions.gt_used
+    parts = {
+        "protocol": protocol.tag,
+        "metrics": " ".join(map(str, protocol.metrics(with_3d=truth.has_3d))),
+        "expected": str(len(truth)),
+        "truth": truth.truth_sha256,
+        "ids": truth.subset or "all",
+        # Undeclared is not the same as nothing used, so it does not share a column with it.
+        "gt_used": "unknown" if gt_used is None else "+".join(sorted(gt_used)) or "nothing",
+        "box": str(predictions.input.get("box", "unknown")),
+        "missing": protocol.missing_rule,
+    }
+    return "; ".join(f"{key}: {value}" for key, value in parts.items())
+
+
+def _results(
+    protocol: Protocol, distances: Distances, groups: Groups, made: dict[str, Any]
+) -> Results:
+    matched = distances.matched
+    truth, predictions = matched.truth, matched.predictions
+    if protocol.metrics_3d and not protocol.metrics_2d and not truth.has_3d:
+        raise ScoreError(
+            f"{', '.join(map(str, protocol.metrics_3d))}: {truth.dataset} {truth.split} has no 3D "
+            "labels; choose 2D metrics (EPE, PCK, AUC in px or of a box)"
         )
-        return errors, metric, scores
-    return errors, metric, np.where(np.isfinite(errors), errors, np.nan)
+    values: dict[str, MetricValue] = {}
+    per_joint: dict[str, list[float | None]] = {}
+    blocks: dict[str, ClusterSums] = {}
+    for metric in protocol.metrics(with_3d=truth.has_3d):
+        name = str(metric)
+        reason = distances.reason_without(metric)
+        if reason is not None:
+            values[name] = MetricValue(
+                None, metric.result_unit, f"{define(metric)}; no value: {reason}"
+            )
+            continue
+        if metric.quantity == "coverage":
+            scores = matched.predicted.astype(np.float64)[:, None]
+        else:
+            scores = scores_of(metric, distances, protocol)
+        if metric.stat == "mean":
+            value = m.average(scores, metric.avg)
+            if metric.of == "model":
+                blocks[name] = cluster_sums(scores, groups.index, groups.number, metric.avg)
+        else:
+            value = m.epe(scores, metric.stat, avg=metric.avg)
+        definition = define(metric) + _left_out(metric, distances)
+        values[name] = MetricValue(_number(value), metric.result_unit, definition)
+        if metric.of == "model" and metric.quantity != "coverage":
+            per_joint[name] = _per_joint(metric, scores)
+    for name, interval in zip(blocks, bootstrap(list(blocks.values()))):
+        value = values[name]
+        values[name] = MetricValue(
+            value.value, value.unit, f"{value.definition}; {groups.remark()}", interval
+        )
+    model = dict(predictions.model)
+    if predictions.input:
+        model["input"] = predictions.input
+    if predictions.gt_used is not None:
+        model["gt_used"] = list(predictions.gt_used)
+    return Results(
+        dataset=truth.dataset,
+        split=truth.split,
+        model=model,
+        protocol=protocol.name,
+        signature=signature(protocol, matched),
+        samples={
+            "expected": len(truth),
+            "predicted": int(matched.predicted.sum()),
+            "missing": len(matched.missing),
+            "extra": len(matched.extra),
+            "duplicate": len(matched.duplicate),
+        },
+        metrics=values,
+        per_joint=per_joint,
+        curves=_curves(protocol, distances),
+        provenance=made,
+    )
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _left_out(metric: Metric, distances: Distances) -> str:
+    """Say how many hands have no size to divide by."""
+    if metric.size is None:
+        return ""
+    unusable = ~(distances.sizes[metric.size] > 0)
+    count = int((unusable & distances.matched.truth.valid.any(axis=1)).sum())
+    return f"; {count:,} hands without this size are left out" if count else ""
+
+
+def _per_joint(metric: Metric, scores: Floats) -> list[float | None]:
+    if metric.stat == "mean":
+        means, counts = m.joint_means(scores)
+        return [_number(mean) if count else None for mean, count in zip(means, counts)]
+    return [_number(m.epe(scores[:, [joint]], metric.stat)) for joint in range(scores.shape[1])]
+
+
+def _curves(protocol: Protocol, distances: Distances) -> dict[str, dict[str, list[float]]]:
+    curves = {}
+    for curve in protocol.curves:
+        if distances.reason_without(curve.metric) is None:
+            thresholds = np.linspace(0.0, curve.metric.high, curve.points)
+            errors: m.Floats = distances.errors(curve.metric)
+            if protocol.single_precision:
+                errors = errors.astype(np.float32)
+            fractions = m.pck_curve(errors, thresholds, cmp=curve.metric.cmp, avg=curve.metric.avg)
+            if not np.isnan(fractions).any():
+                curves[curve.name] = {"x": thresholds.tolist(), "y": fractions.tolist()}
+    return curves
+
+
+_PIXELS, _CAMERA = parse("EPE[px]"), parse("MPJPE[mm,cam]")
+_FROM_WRIST, _ALIGNED = parse("MPJPE[mm,root=0]"), parse("PA-MPJPE[mm]")
+
+
+def _sample_errors(distances: Distances) -> SampleErrors:
+    matched, truth = distances.matched, distances.matched.truth
+
+    def errors(metric: Metric) -> Floats | None:
+        if distances.reason_without(metric) is not None:
+            return None
+        return distances.errors(replace(metric, missing="wrong"))
+
+    pixels = errors(_PIXELS)
+    keypoints = matched.keypoints
+    return SampleErrors(
+        sample_id=truth.sample_id,
+        errors_px=np.full(truth.valid.shape, np.nan) if pixels is None else pixels,
+        predicted=matched.predicted,
+        box_px=distances.sizes["bbox"],
+        tight_px=distances.sizes["tight"],
+        palm_px=distances.sizes["palm"],
+        cluster=truth.cluster,
+        visibility=truth.visibility,
+        is_right=truth.is_right,
+        keypoints_px=np.full_like(truth.keypoints, np.nan) if keypoints is None else keypoints,
+        cam_mm=errors(_CAMERA),
+        root_mm=errors(_FROM_WRIST),
+        pa_mm=errors(_ALIGNED),
+    )

@@ -91,6 +91,8 @@ class Source(Protocol):
         Where it was found.
     notes
         Sentences the user should read: what was assumed, inferred or left out.
+    dropped
+        Why → how many label entries were left out.
     box_source
         `annotation`, `keypoints` or `image`.
     split_unit, cluster_unit
@@ -103,6 +105,7 @@ class Source(Protocol):
     manifest: Manifest
     path: Path
     notes: list[str]
+    dropped: dict[str, int]
     box_source: str
     split_unit: str
     cluster_unit: str

@@ -91,6 +91,7 @@ class COCO:
         self.manifest = manifest
         self.path = images_dir
         self.notes: list[str] = []
+        self.dropped: dict[str, int] = {}
         self._annotations = dict(annotations)
         self._images = Folder(images_dir)
         self.split_unit = self.cluster_unit = "sequence_id" if blocks else manifest.split_unit
@@ -135,9 +136,9 @@ class COCO:
                 )
             hands.append((annotation, images[annotation["image_id"]]))
         if without_points:
-            self.notes.append(
-                f"{path.name}: {without_points:,} annotations without keypoints left out"
-            )
+            reason = f"annotation without keypoints in {path.name}"
+            self.dropped[reason] = without_points
+            self.notes.append(f"left out: {without_points:,} × {reason}")
         if not hands:
             raise SourceError(f"expected annotations with keypoints in {path}, found none")
         return hands

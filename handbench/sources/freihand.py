@@ -66,6 +66,7 @@ class FreiHAND:
         self.manifest = manifest
         self.path = raw.path
         self.notes: list[str] = []
+        self.dropped: dict[str, int] = {}
         self.split_unit = manifest.split_unit
         self.cluster_unit = manifest.cluster_unit
         self._raw = raw

@@ -84,6 +84,7 @@ class Manifest:
     visibility: str
     box_source: str
     box_padding: float
+    reprojection_tolerance_px: float
     split_unit: str
     cluster_unit: str
     group_rule: str

@@ -15,12 +15,11 @@ from PIL import Image, ImageFilter
 
 from handbench.synthetic.anatomy import Floats, HandShape, Skeleton
 from handbench.synthetic.background import green_screen, varied
-from handbench.synthetic.raster import Fragments, rasterize
+from handbench.synthetic.raster import rasterize
 from handbench.synthetic.scene import Picture
-from handbench.synthetic.skin import arm_color, hand_surface, paint, to_linear
+from handbench.synthetic.skin import PALM_PART, hand_surface, paint
 from handbench.synthetic.surface import RADII_MM, forearm_tube, skin, template, vertex_normals
 
-Ints = npt.NDArray[np.intp]
 SAMPLES = 2
 """Samples along each side of a pixel."""
 
@@ -74,10 +73,10 @@ def render(picture: Picture, size: int) -> tuple[Layer, Labels]:
     -------
     Foreground layer and labels.
     """
-    instant, view, rng = picture.instant, picture.view, picture.rng
+    instant, view = picture.instant, picture.view
     mesh = template()
     hand = view.from_hand(skin(instant.skeleton, instant.shape))
-    tube, tube_faces, below = forearm_tube(instant.skeleton, instant.shape)
+    tube, tube_faces, tube_rest = forearm_tube(instant.skeleton, instant.shape)
     tube = view.from_hand(tube)
     solids = []
     if instant.held is not None:
@@ -85,72 +84,229 @@ def render(picture: Picture, size: int) -> tuple[Layer, Labels]:
     if view.occluder is not None:
         solids.append(view.occluder)
 
+    # One soup of triangles, one z-buffer: whatever is in front hides the rest.
     parts = [hand, tube, *(s.vertices for s in solids)]
-    starts = np.cumsum([0] + [len(p) for p in parts])
-    groups = [mesh.faces, tube_faces, *(s.faces for s in solids)]
-    first_face = np.cumsum([0] + [len(g) for g in groups])
-    faces = np.concatenate([g + s for g, s in zip(groups, starts)])
-    fragments = rasterize(np.concatenate(parts), faces, view.camera, size, SAMPLES)
-
-    skin_normals = vertex_normals(hand, mesh.faces)
-    normals = np.concatenate([skin_normals, vertex_normals(tube, tube_faces), *(s.normals for s in solids)])
-    count = len(fragments.sample)
-    of_hand = fragments.face < first_face[1]
-    of_tube = (fragments.face >= first_face[1]) & (fragments.face < first_face[2])
-    normal = _interpolate(normals, faces, fragments)
-    normal /= np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-9)
-
-    # How open the sky is, and how much of the main light arrives, per visible vertex.
-    balls = _occluding_balls(instant.skeleton, instant.shape)
-    centres = view.from_hand(balls[:, :3])
-    everything = np.concatenate(parts)
-    seen = np.unique(faces[fragments.face])
-    openness, lit = np.ones(len(everything)), np.ones(len(everything))
-    openness[seen], lit[seen] = _occlusion(
-        everything[seen], normals[seen], centres, balls[:, 3], view.light
+    first = np.cumsum([0, *(len(p) for p in parts)])
+    soups = [mesh.faces, tube_faces, *(s.faces for s in solids)]
+    first_face = np.cumsum([0, *(len(f) for f in soups)])
+    vertices = np.concatenate(parts)
+    faces = np.concatenate([f + start for f, start in zip(soups, first)])
+    normals = np.concatenate(
+        [
+            vertex_normals(hand, mesh.faces),
+            vertex_normals(tube, tube_faces),
+            *(s.normals for s in solids),
+        ]
     )
+    seen = rasterize(vertices, faces, view.camera, size, SAMPLES)
+    corners, weights = faces[seen.face], seen.barycentric[:, None, :]
 
-    color, gloss = np.zeros((count, 3)), np.zeros(count)
-    rows = np.flatnonzero(of_hand)
-    own = fragments.keep(of_hand)
-    points = _interpolate(mesh.vertices, mesh.faces, own) * 1e3
-    coat = paint()
-    fields = _interpolate(np.stack([coat.palm, coat.flush], -1), mesh.faces, own)
+    def at_samples(values: Floats, rows: slice | npt.NDArray[np.bool_] = slice(None)) -> Floats:
+        """Values (V, C) of the corners, blended at the samples `rows`."""
+        out: Floats = (weights[rows] @ values[corners[rows]])[:, 0]
+        return out
+
+    normal = _unit(at_samples(normals))
+    position = at_samples(vertices)
+    color, gloss = np.zeros((len(corners), 3)), np.zeros(len(corners))
+
+    fleshy = seen.face < first_face[2]
+    rest = np.concatenate([mesh.vertices, tube_rest]) * 1e3
+    coat = np.zeros((len(rest), 2))
+    coat[: first[1], 0], coat[: first[1], 1] = paint().palm, paint().flush
+    part = np.concatenate([mesh.face_part, np.full(len(tube_faces), PALM_PART)])
+    coated = at_samples(coat, fleshy)
     surface = hand_surface(
-        instant.person, points, mesh.face_part[own.face], fields[:, 0], fields[:, 1]
+        instant.person,
+        at_samples(rest, fleshy),
+        part[seen.face[fleshy]],
+        coated[:, 0],
+        coated[:, 1],
     )
-    arm, arm_gloss = arm_color(instant.person, -points[:, 1])
-    on_arm = points[:, 1] < -22.0
-    color[rows] = np.where(on_arm[:, None] & _is_dressed(instant.person, points), arm, surface.color)
-    gloss[rows] = np.where(on_arm & _is_dressed(instant.person, points)[:, 0], arm_gloss, surface.gloss)
+    color[fleshy], gloss[fleshy] = surface.color, surface.gloss
     # Relief is painted on the flat back of the hand, which moves with the palm.
-    tilt = surface.slope[:, :1] * view.rotation[:, 0] + surface.slope[:, 1:] * view.rotation[:, 1]
-    bent = normal[rows] - tilt
-    normal[rows] = bent / np.linalg.norm(bent, axis=-1, keepdims=True)
+    normal[fleshy] = _unit(normal[fleshy] - surface.slope @ view.rotation.T[:2])
+    for k, solid in enumerate(solids, start=2):
+        chosen = (seen.face >= first_face[k]) & (seen.face < first_face[k + 1])
+        painted = np.zeros((len(vertices), 3))
+        painted[first[k] : first[k + 1]] = solid.colors
+        color[chosen], gloss[chosen] = at_samples(painted, chosen), 8.0 * solid.gloss
 
-    rows = np.flatnonzero(of_tube)
-    along = _interpolate(np.concatenate([np.zeros(starts[1]), below])[:, None], faces, fragments.keep(of_tube))
-    color[rows], gloss[rows] = arm_color(instant.person, along[:, 0])
-    fleshy = (of_hand | of_tube).astype(np.float64)
-    for k, solid in enumerate(solids):
-        chosen = (fragments.face >= first_face[2 + k]) & (fragments.face < first_face[3 + k])
-        painted = np.zeros((len(everything), 3))
-        painted[starts[2 + k] : starts[3 + k]] = solid.colors
-        color[chosen] = _interpolate(painted, faces, fragments.keep(chosen))
-        gloss[chosen] = 8.0 * solid.gloss
+    # Occlusion is smooth: vertices are enough, and only those that are seen.
+    used = np.unique(corners)
+    air = np.ones((len(vertices), 2))
+    balls, radii = _occluding_balls(instant.skeleton, instant.shape)
+    air[used] = _occlusion(
+        vertices[used], normals[used], view.from_hand(balls), radii, view.light
+    )
+    lamp = sample_lamp(picture.rng, view.light)
+    light = _shade(lamp, color, gloss, normal, _unit(-position), at_samples(air), fleshy)
 
-    shade = _interpolate(np.stack([openness, lit], -1), faces, fragments)
-    position = _interpolate(everything, faces, fragments)
-    towards = -position / np.linalg.norm(position, axis=-1, keepdims=True)
-    radiance = _shade(rng, color, gloss, normal, towards, view.light, shade[:, 0], shade[:, 1], fleshy)
-
-    in_mask = np.zeros(len(faces), dtype=bool)
-    in_mask[: first_face[1]] = mesh.in_mask
     side = size * SAMPLES
     values = np.zeros((side * side, 5))
-    values[fragments.sample, :3] = radiance
-    values[fragments.sample, 3] = 1.0
-    values[fragments.sample, 4] = in_mask[fragments.face]
+    values[seen.sample, :3] = light
+    values[seen.sample, 3] = 1.0
+    in_mask = np.zeros(len(faces))
+    in_mask[: first_face[1]] = mesh.in_mask
+    values[seen.sample, 4] = in_mask[seen.face]
     pixels = values.reshape(size, SAMPLES, size, SAMPLES, 5).mean((1, 3))
     layer = Layer(pixels[..., :3], pixels[..., 3], pixels[..., 4])
     return layer, Labels(view.from_hand(instant.skeleton.keypoints), hand[mesh.points])
+
+
+def _unit(vectors: Floats) -> Floats:
+    out: Floats = vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
+    return out
+
+
+def _occluding_balls(skeleton: Skeleton, shape: HandShape) -> tuple[Floats, Floats]:
+    """Balls that stand for the hand when it shades itself: centres (K, 3) and radii (K,).
+
+    Metres, hand frame.
+    """
+    joints = skeleton.keypoints
+    centres, radii = [], []
+    for finger in range(5):
+        r = RADII_MM[finger] * 0.92e-3 * shape.thickness[finger]
+        for k in range(3):
+            a, b = joints[4 * finger + 1 + k], joints[4 * finger + 2 + k]
+            for share in (0.25, 0.75) if k < 2 else (0.2, 0.7):
+                centres.append(a + share * (b - a))
+                radii.append(r[k] + share * (r[k + 1] - r[k]))
+    for finger in range(1, 5):
+        knuckle = joints[4 * finger + 1]
+        for share in (0.3, 0.55, 0.8):
+            centres.append(share * knuckle - (0.0, 0.0, 4e-3))
+            radii.append(0.0115 * shape.palm[2])
+    return np.array(centres), np.array(radii)
+
+
+def _occlusion(
+    points: Floats, normals: Floats, centres: Floats, radii: Floats, light: Floats
+) -> Floats:
+    """(V, 2): share of the sky that each point sees, share of the main light that arrives."""
+    way = centres[None] - points[:, None]
+    square = np.maximum(np.einsum("vki,vki->vk", way, way), radii**2)
+    distance = np.sqrt(square)
+    facing = np.einsum("vki,vi->vk", way, normals) / distance
+    # Share of a point's sky, weighted by cosine, that a distant ball takes.
+    hidden = np.clip(facing, 0.0, 1.0) * (radii**2 / square)
+    openness = np.prod(1.0 - 0.9 * np.clip(hidden, 0.0, 1.0), axis=1)
+    along = way @ light
+    beside = np.sqrt(np.maximum(square - along**2, 0.0))
+    soft = 0.35 * radii + 0.12 * np.maximum(along, 0.0)
+    shade = np.clip((radii + soft - beside) / (2.0 * soft), 0.0, 1.0)
+    # A ball just under the skin is the finger itself: it must not shade its own surface.
+    shade *= np.clip((along - 0.55 * radii) / (0.6 * radii), 0.0, 1.0)
+    lit = np.prod(1.0 - shade, axis=1)
+    return np.stack([openness, lit], -1)
+
+
+@dataclass(frozen=True)
+class Lamp:
+    """Light of a scene: direction (3,) and colours (3,), linear."""
+
+    direction: Floats
+    main: Floats
+    sky: Floats
+    ground: Floats
+
+
+def sample_lamp(rng: np.random.Generator, direction: Floats) -> Lamp:
+    """Draw how bright and how warm the lights are."""
+    warm = rng.normal(0.0, 0.09)
+    main = np.array([1.0 + warm, 1.0, 1.0 - warm]) * rng.uniform(0.55, 1.15)
+    cool = rng.normal(-0.03, 0.06)
+    sky = np.array([1.0 + cool, 1.0, 1.0 - cool]) * rng.uniform(0.35, 0.62)
+    ground = sky * rng.uniform(0.4, 0.75) * (1.0, 0.94, 0.86)
+    return Lamp(direction, main, sky, ground)
+
+
+_BLEED: Floats = np.array([0.30, 0.12, 0.07])
+"""How far light wraps around skin, by colour: red travels farthest inside it."""
+
+
+def _shade(
+    lamp: Lamp,
+    color: Floats,
+    gloss: Floats,
+    normal: Floats,
+    towards: Floats,
+    air: Floats,
+    fleshy: npt.NDArray[np.bool_],
+) -> Floats:
+    """Linear light (P, 3) that leaves each sample towards the camera."""
+    openness, lit = air[:, :1], air[:, 1:]
+    upward = 0.5 - 0.5 * normal[:, 1:2]
+    ambient = lamp.ground + upward * (lamp.sky - lamp.ground)
+    # Light that reaches a crevice has bounced off skin and is red.
+    ambient = ambient * openness ** np.array([0.8, 1.05, 1.1])
+    cosine = normal @ lamp.direction
+    wrap = np.where(fleshy[:, None], _BLEED, 0.04)
+    diffuse = np.clip((cosine[:, None] + wrap) / (1.0 + wrap), 0.0, None)
+    shadow = lit ** np.where(fleshy[:, None], np.array([0.75, 1.0, 1.05]), 1.0)
+    half = _unit(lamp.direction + towards)
+    mirror = np.clip((normal * half).sum(-1), 0.0, 1.0)
+    grazing = 0.4 + 0.6 * (1.0 - np.clip((normal * towards).sum(-1), 0.0, 1.0)) ** 3
+    spark = gloss * (0.05 * mirror**14 + 0.045 * mirror**60) * (cosine > 0.0)
+    sheen = 0.05 * np.minimum(gloss, 1.0) * grazing * openness[:, 0]
+    out: Floats = color * (ambient + lamp.main * diffuse * shadow)
+    out += (spark * lit[:, 0])[:, None] * lamp.main + sheen[:, None] * lamp.sky
+    return out
+
+
+@dataclass(frozen=True)
+class Look:
+    """How one version of a picture was processed."""
+
+    gain: Floats
+    saturation: float
+    gamma: float
+    blur: float
+    grain: float
+
+
+def sample_look(rng: np.random.Generator, version: int) -> Look:
+    """Draw the processing of a version: 0 is close to the camera's, the others are recoloured."""
+    wide = 0.03 if version == 0 else 0.10
+    return Look(
+        gain=rng.uniform(0.8, 1.2) * (1.0 + rng.normal(0.0, wide, 3)),
+        saturation=float(rng.uniform(0.85, 1.1) if version == 0 else rng.uniform(0.55, 1.2)),
+        gamma=float(rng.uniform(0.92, 1.1)),
+        blur=float(max(0.0, rng.normal(0.25, 0.3))),
+        grain=float(rng.uniform(0.002, 0.016)),
+    )
+
+
+def finish(layer: Layer, rng: np.random.Generator, version: int) -> npt.NDArray[np.uint8]:
+    """Put a background behind the foreground and develop the photo.
+
+    Parameters
+    ----------
+    layer
+        Foreground from :func:`render`.
+    rng
+        Source of randomness of this version.
+    version
+        0 for the green screen, anything else for a varied background.
+
+    Returns
+    -------
+    (size, size, 3) sRGB.
+    """
+    size = len(layer.cover)
+    scene = green_screen(rng, size) if version == 0 else varied(rng, size)
+    look = sample_look(rng, version)
+    front = layer.light * look.gain
+    grey = front.mean(-1, keepdims=True)
+    front = grey + look.saturation * (front - grey)
+    linear = front + (1.0 - layer.cover[..., None]) * scene**2.2
+    # Highlights roll off instead of clipping.
+    linear = np.clip(linear, 0.0, None)
+    linear = np.where(linear > 0.7, 0.7 + 0.3 * np.tanh((linear - 0.7) / 0.3), linear)
+    photo = linear ** (look.gamma / 2.2)
+    photo = photo + look.grain * rng.standard_normal(photo.shape)
+    image = Image.fromarray((np.clip(photo, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8))
+    if look.blur > 0.15:
+        image = image.filter(ImageFilter.GaussianBlur(look.blur * size / 224.0))
+    return np.asarray(image)

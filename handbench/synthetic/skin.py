@@ -361,21 +361,20 @@ def hand_surface(person: Person, points_mm: Floats, part: Ints, palm: Floats, fl
 
     color *= 1.0 - dark[:, None] * np.array([0.34, 0.46, 0.48])
     gloss *= 1.0 - 0.6 * dark
+    dress(person, points_mm, color, gloss)
     return Surface(np.clip(color, 0.005, 0.95), gloss, slope)
 
 
-def arm_color(person: Person, below_wrist_mm: Floats) -> tuple[Floats, Floats]:
-    """Colour (P, 3) and gloss (P,) of the arm: skin, then perhaps a sleeve; a bracelet."""
-    color = np.tile(person.back, (len(below_wrist_mm), 1))
-    gloss = np.full(len(below_wrist_mm), 0.75)
+def dress(person: Person, points_mm: Floats, color: Floats, gloss: Floats) -> None:
+    """Paint sleeve and bracelet over samples of the arm, in place."""
+    below = -points_mm[:, 1]
     if person.sleeve is not None:
-        cloth = below_wrist_mm > person.sleeve_mm
-        weave = 1.0 + 0.06 * np.sin(below_wrist_mm[cloth] * 0.9)
-        hem = np.abs(below_wrist_mm[cloth] - person.sleeve_mm - 6.0) < 0.8
-        color[cloth] = person.sleeve * weave[:, None] * np.where(hem, 0.7, 1.0)[:, None]
+        cloth = below > person.sleeve_mm
+        weave = 1.0 + 0.06 * np.sin(below[cloth] * 0.9)
+        hem = np.abs(below[cloth] - person.sleeve_mm - 6.0) < 0.8
+        color[cloth] = person.sleeve * (weave * np.where(hem, 0.7, 1.0))[:, None]
         gloss[cloth] = 0.05
     if person.bracelet is not None:
-        band = np.abs(below_wrist_mm - 30.0) < 6.5
+        band = np.abs(below - 32.0) < 6.5
         color[band] = person.bracelet
         gloss[band] = 1.2
-    return color, gloss

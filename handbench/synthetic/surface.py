@@ -405,11 +405,11 @@ def vertex_normals(vertices: Floats, faces: Ints) -> Floats:
 
 
 def forearm_tube(skeleton: Skeleton, shape: HandShape) -> tuple[Floats, Ints, Floats]:
-    """The rest of the arm, long enough to leave the picture.
+    """Skin of the rest of the arm, long enough to leave the picture.
 
     Returns
     -------
-    (V, 3) vertices in metres, hand frame; (F, 3) faces; (V,) distance from the wrist in mm.
+    (V, 3) vertices in metres, hand frame; (F, 3) faces; (V, 3) the same points at rest.
     """
     around, rings = 28, 15
     y = FOREARM_END_MM + 2.0 - np.linspace(0.0, 1.0, rings) ** 1.3 * 260.0
@@ -419,11 +419,11 @@ def forearm_tube(skeleton: Skeleton, shape: HandShape) -> tuple[Floats, Ints, Fl
     grid[..., 0] = width[:, None] * np.cos(angle)
     grid[..., 1] = y[:, None]
     grid[..., 2] = thick[:, None] * np.sin(angle) - 2.0
-    points = grid.reshape(-1, 3) * 1e-3 * shape.palm
-    points = points @ skeleton.rotations[FOREARM].T + skeleton.translations[FOREARM]
+    rest = grid.reshape(-1, 3) * 1e-3
+    points = (rest * shape.palm) @ skeleton.rotations[FOREARM].T + skeleton.translations[FOREARM]
     ring, k = np.meshgrid(np.arange(rings - 1), np.arange(around), indexing="ij")
     here, there = ring * around + k, ring * around + (k + 1) % around
     first = np.stack([here, there, here + around], -1).reshape(-1, 3)
     second = np.stack([there, there + around, here + around], -1).reshape(-1, 3)
     faces = np.concatenate([first, second])
-    return points, faces, np.repeat(-y, around)
+    return points, faces, rest
