@@ -261,10 +261,10 @@ class _Canvas:
         self._pen = ImageDraw.Draw(self.layer)
         self._origin = np.array([left, top], np.float64)
 
-    def _at(self, point: npt.NDArray[np.float64]) -> tuple[float, float]:
+    def _at(self, point: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         # Pixel centres sit at integers in both grids, hence the half pixels.
-        x, y = (point - self._origin + 0.5) * _SUPERSAMPLE - 0.5
-        return float(x), float(y)
+        at: npt.NDArray[np.float64] = (point - self._origin + 0.5) * _SUPERSAMPLE - 0.5
+        return at
 
     def line(
         self,
@@ -274,19 +274,23 @@ class _Canvas:
         color: tuple[int, int, int, int],
     ) -> None:
         """Draw a line with round ends, `width` in px of the picture."""
-        (x0, y0), (x1, y1) = self._at(start), self._at(end)
-        wide = max(1, round(width * _SUPERSAMPLE))
-        self._pen.line((x0, y0, x1, y1), fill=color, width=wide)
-        for x, y in ((x0, y0), (x1, y1)):
-            self._pen.ellipse((x - wide / 2, y - wide / 2, x + wide / 2, y + wide / 2), fill=color)
+        # PIL would cut the fractions off, which moves everything up and to the left.
+        ends = np.rint([self._at(start), self._at(end)]).astype(int)
+        self._pen.line(
+            [tuple(point) for point in ends.tolist()],
+            fill=color,
+            width=max(1, round(width * _SUPERSAMPLE)),
+        )
+        self.dot(start, width / 2, color)
+        self.dot(end, width / 2, color)
 
     def dot(
         self, centre: npt.NDArray[np.float64], radius: float, color: tuple[int, int, int, int]
     ) -> None:
         """Draw a disc, `radius` in px of the picture."""
-        x, y = self._at(centre)
-        r = radius * _SUPERSAMPLE
-        self._pen.ellipse((x - r, y - r, x + r, y + r), fill=color)
+        at, reach = self._at(centre), radius * _SUPERSAMPLE
+        low, high = np.rint(at - reach).astype(int), np.rint(at + reach).astype(int)
+        self._pen.ellipse((*low.tolist(), *high.tolist()), fill=color)
 
 
 def _painted(

@@ -118,11 +118,18 @@ def parse_json(
     except orjson.JSONDecodeError as invalid:
         if not data.strip():
             found = "an empty file"
-        elif invalid.pos >= len(data.rstrip()) - 1:
+        elif _breaks_off(invalid):
             found = "a file that breaks off in the middle: copy or download it again"
         else:
             found = f"no valid JSON (line {invalid.lineno}, column {invalid.colno}: {invalid.msg})"
         raise error(f"expected {what} as JSON at {where}, found {found}") from invalid
+
+
+def _breaks_off(invalid: orjson.JSONDecodeError) -> bool:
+    # Positions count characters, not bytes. An error at the end is a cut, unless the document was
+    # already whole there.
+    at_end = invalid.pos >= len(invalid.doc.rstrip()) - 1
+    return at_end and "after document" not in invalid.msg
 
 
 def sha256_bytes(*chunks: bytes | memoryview) -> str:

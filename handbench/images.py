@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import struct
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -46,19 +47,50 @@ def encoded_size(data: bytes, where: str) -> tuple[int, int]:
         size = _jpeg_size(data)
         if size is not None:
             return size
-    elif data.startswith(_PNG_START) and data.endswith(_PNG_END):
+    elif data.startswith(_PNG_START) and data.endswith(_PNG_END) and len(data) > 24 + len(_PNG_END):
         width, height = struct.unpack_from(">II", data, 16)
         return height, width
     return decode(data, where).shape[:2]
 
 
+def encoded_sizes(
+    images: Sequence[bytes], names: Sequence[str], folder: str
+) -> npt.NDArray[np.int32]:
+    """Heights and widths (N, 2) of many encoded images called `names` in `folder`.
+
+    See :func:`encoded_size`. Images of one camera and encoder begin with the same bytes up to
+    their size, so most headers need a comparison only.
+    """
+    sizes = np.empty((len(images), 2), dtype=np.int32)
+    header, size = b"", (0, 0)
+    for row, (data, name) in enumerate(zip(images, names)):
+        if not (header and data.startswith(header) and data.endswith(_JPEG_END)):
+            size = encoded_size(data, f"{folder}/{name}")
+            header = data[: _frame_end(data)]
+        sizes[row] = size
+    return sizes
+
+
+def _frame_end(data: bytes) -> int:
+    """Position after the size in a JPEG's frame header; 0 for everything else."""
+    position = _frame_position(data) if data.startswith(_JPEG_START) else None
+    return 0 if position is None else position + 9
+
+
 def _jpeg_size(data: bytes) -> tuple[int, int] | None:
+    position = _frame_position(data)
+    if position is None:
+        return None
+    height, width = struct.unpack_from(">HH", data, position + 5)
+    return height, width
+
+
+def _frame_position(data: bytes) -> int | None:
+    """Position of a JPEG's start-of-frame marker."""
     position, end = 2, len(data) - 9
     while position < end and data[position] == 0xFF:
-        marker = data[position + 1]
-        if marker in _SIZE_MARKERS:
-            height, width = struct.unpack_from(">HH", data, position + 5)
-            return height, width
+        if data[position + 1] in _SIZE_MARKERS:
+            return position
         position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
     return None
 

@@ -169,6 +169,12 @@ def palm_size(keypoints: npt.ArrayLike, valid: npt.ArrayLike) -> FloatArray:
     return np.where(complete, size, np.nan)
 
 
+def _floating(values: npt.ArrayLike) -> Floats:
+    """`values` as they are if they are float32 or float64; whole numbers become float64."""
+    array = np.asarray(values)
+    return array if array.dtype.kind == "f" else array.astype(np.float64)
+
+
 # --- averages, PCK, AUC, EPE ---------------------------------------------------------------------
 
 
@@ -198,6 +204,7 @@ def joint_means(values: Floats) -> tuple[FloatArray, npt.NDArray[np.int64]]:
     counts
         (K,) int64: hands with a value.
     """
+    values = _floating(values)
     there = ~np.isnan(values)
     counts = there.sum(axis=0)
     totals = np.sum(values, axis=0, where=there, dtype=np.float64)
@@ -240,6 +247,7 @@ def pck_counts(
     """
     if cmp not in ("le", "lt"):
         raise ScoreError(f"cmp must be 'le' or 'lt', found {cmp!r}")
+    errors = _floating(errors)
     compare = np.less_equal if cmp == "le" else np.less
     limits = np.atleast_1d(np.asarray(thresholds)).astype(errors.dtype)
     # One joint at a time stays in the processor's cache; counting bools is then nearly free.
@@ -368,6 +376,7 @@ def auc_scores(
             raise ScoreError(f"an AUC needs a range with low < high, found {low:g} to {high:g}")
         scores = (high - np.asarray(errors, dtype=np.float64)) / (high - low)
         return np.clip(scores, 0.0, 1.0, out=scores)
+    errors = _floating(errors)
     thresholds, weights = auc_grid(low, high, n, rule)
     # reached[i]: score of an error that passes threshold i and all later ones, but none before.
     reached = np.append(np.cumsum(weights[::-1])[::-1], 0.0)
@@ -378,6 +387,7 @@ def auc_scores(
 
 def pck_scores(errors: Floats, threshold: float, *, cmp: Compare = "le") -> FloatArray:
     """1 where a joint is correct, 0 where wrong, NaN where not labelled. (N, K) float64."""
+    errors = _floating(errors)
     limit = np.asarray(threshold).astype(errors.dtype)
     correct = errors <= limit if cmp == "le" else errors < limit
     return np.where(np.isnan(errors), np.nan, correct.astype(np.float64))
@@ -400,6 +410,7 @@ def epe(errors: Floats, stat: str = "mean", *, avg: Average = "pool") -> float:
     -------
     In the unit of `errors`; NaN when there is nothing to average.
     """
+    errors = _floating(errors)
     found = np.isfinite(errors)
     if stat == "mean":
         counts = np.count_nonzero(found, axis=0)

@@ -32,9 +32,9 @@ def tiny_hands(
     """(N, size, size, 3) uint8 images and (N, 21, 2) keypoints in px."""
     rng = np.random.default_rng(seed)
     angle = rng.uniform(-0.5, 0.5, count)
-    turn = np.stack(
-        [np.cos(angle), -np.sin(angle), np.sin(angle), np.cos(angle)], axis=-1
-    ).reshape(-1, 2, 2)
+    turn = np.stack([np.cos(angle), -np.sin(angle), np.sin(angle), np.cos(angle)], axis=-1).reshape(
+        -1, 2, 2
+    )
     hands = template() @ turn.transpose(0, 2, 1) * size * rng.uniform(0.5, 0.7, (count, 1, 1))
     hands += size * (np.array([0.5, 0.75]) + rng.uniform(-0.06, 0.06, (count, 1, 2)))
     y, x = np.mgrid[:size, :size]

@@ -167,6 +167,10 @@ def _open(home: Home, manifest: Manifest, options: dict[str, Any]) -> Source:
 
         path = options["source"] or home.raw(manifest.name)
         return freihand.open_source(path, manifest, _list(options["versions"]))
+    given = [option for option in ("source", "versions", "extras") if options[option]]
+    if given:
+        word = "with" if given[0] == "extras" else given[0]
+        raise click.UsageError(f"--{word} does not belong to `convert coco`")
     if not options["annotations"] or not options["images_dir"]:
         raise click.UsageError("convert coco needs --annotations FILE and --images-dir DIR")
     from handbench.sources import coco

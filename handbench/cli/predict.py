@@ -79,7 +79,7 @@ def predict(
     flip_test: bool,
     decode: str,
 ) -> None:
-    r"""Predict a split with MODEL and write keypoints in source pixels.
+    """Predict a split with MODEL and write keypoints in source pixels.
 
     MODEL is a run directory (its best weights are used), a checkpoint, or `untrained` for the
     floor that random weights give.
@@ -87,12 +87,11 @@ def predict(
     \b
     handbench predict runs/freihand-resnet50 --data freihand.h5 -o preds.json
     handbench predict runs/freihand-resnet50 --images photos -o photos.json
-    """
+    """  # noqa: D301 - click wants the backspace character itself
     from typing import cast
 
     from tqdm import tqdm
 
-    from handbench.errors import TrainError
     from handbench.hdf5.reader import HandFile
     from handbench.models.heatmaps import Decoding
     from handbench.predictions.run import find_images, open_model, predict_images, predict_split
@@ -101,10 +100,16 @@ def predict(
     if data is not None and images is not None:
         raise click.UsageError("give either --data or --images, not both")
     suffix_of(out)  # a wrong suffix should not cost a run over the data
-    decoding = cast(Decoding, decode)
+    decoding = cast("Decoding", decode)
+    trained = open_model(model)
     if images is not None:
-        trained = open_model(model)
-        with tqdm(total=len(find_images(images)[0]), unit="image", disable=None) as bar:
+        count = len(find_images(images)[0])
+    else:
+        data = data or _default_data(home, model, trained.training_data)
+        with HandFile(data) as file:
+            count = len(file[split])
+    with tqdm(total=count, unit="image", disable=None) as bar:
+        if images is not None:
             predictions = predict_images(
                 trained,
                 images,
@@ -115,21 +120,7 @@ def predict(
                 decoding=decoding,
                 advance=bar.update,
             )
-    else:
-        trained = open_model(model)
-        if data is None:
-            names = {name.split("/")[0] for name in trained.training_data}
-            if len(names) != 1:
-                raise TrainError(
-                    f"{model} was trained on {', '.join(sorted(names)) or 'nothing'}: say with "
-                    "--data FILE.h5 what to predict"
-                )
-            data = home.dataset(names.pop())
-        with HandFile(data) as file:
-            count = len(file[split])
-            if model == "untrained":
-                trained = open_model(model, size=_untrained_size(file, split))
-        with tqdm(total=count, unit="image", disable=None) as bar:
+        elif data is not None:
             predictions = predict_split(
                 trained,
                 data,
@@ -147,3 +138,16 @@ def predict(
         f"{out}: {len(predictions):,} hands of {predictions.dataset}/{predictions.split} by "
         f"{predictions.name}, {predictions.input['ms_per_image']:.1f} ms an image"
     )
+
+
+def _default_data(home: Home, model: str, training_data: tuple[str, ...]) -> Path:
+    """Converted file of the one dataset that a model was trained on."""
+    from handbench.errors import TrainError
+
+    names = sorted({name.split("/")[0] for name in training_data})
+    if len(names) != 1:
+        raise TrainError(
+            f"{model} was trained on {', '.join(names) or 'nothing'}: say with --data FILE.h5 "
+            "what to predict"
+        )
+    return home.dataset(names[0])

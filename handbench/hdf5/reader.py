@@ -18,6 +18,7 @@ import orjson
 from handbench.camera import transform_points
 from handbench.errors import FormatError
 from handbench.hdf5.format import COLUMNS, FORMAT_MAJOR
+from handbench.images import decode
 
 _SPLIT_ORDER = {"train": 0, "val": 1, "test": 2}
 
@@ -79,6 +80,12 @@ class SplitReader:
         self._file = file
         self.name = name
         group = self._group
+        missing = [needed for needed in ("sample_id", "bbox", "image") if needed not in group]
+        if missing:
+            raise FormatError(
+                f"{file.path}: split {name!r} has no dataset {', '.join(missing)}: the file was "
+                "changed after it was written; convert it again"
+            )
         self._length = int(group["sample_id"].shape[0])
         self.truth_sha256 = str(group.attrs["truth_sha256"])
         self.split_unit = str(group.attrs["split_unit"])
@@ -187,14 +194,17 @@ class SplitReader:
         return self._bytes("image", index)
 
     def image(self, index: int) -> npt.NDArray[np.uint8]:
-        """(H, W, 3) uint8 RGB of a row."""
+        """(H, W, 3) uint8 RGB of a row.
+
+        Raises
+        ------
+        SourceError
+            If the stored bytes are damaged.
+        """
         if self.storage == "raw":
             raw: npt.NDArray[np.uint8] = self._group["image"][self._row(index)]
             return raw
-        from PIL import Image
-
-        with Image.open(io.BytesIO(self._bytes("image", index))) as picture:
-            return np.array(picture.convert("RGB"))
+        return decode(self._bytes("image", index), f"{self._file.path}: {self.name}, row {index}")
 
     def mask(self, index: int) -> npt.NDArray[np.uint8]:
         """(H, W) uint8 mask of a row, 0 or 255.
@@ -269,13 +279,22 @@ class HandFile:
         self._handle: h5py.File | None = None
         self._pid = -1
         self._split_readers: dict[str, SplitReader] = {}
-        self.attributes = self._check()
-        groups = [name for name in self.handle if isinstance(self.handle[name], h5py.Group)]
+        try:
+            self.attributes = self._check()
+            # Other programs may have added groups of their own: a split says what its truth is.
+            groups = [
+                name
+                for name, item in self.handle.items()
+                if isinstance(item, h5py.Group) and "truth_sha256" in item.attrs
+            ]
+        except BaseException:
+            self.close()
+            raise
         # In the order people speak of them, not HDF5's alphabetic one.
         self.splits: tuple[str, ...] = tuple(
             sorted(groups, key=lambda name: (_SPLIT_ORDER.get(name, len(_SPLIT_ORDER)), name))
         )
-        self.dataset = str(self.attributes["dataset"])
+        self.dataset = str(self.attributes.get("dataset", "unknown"))
 
     @property
     def handle(self) -> h5py.File:
@@ -305,7 +324,7 @@ class HandFile:
                 f"{self.path} is HDF5 but not a handbench file (no attribute handbench_format); "
                 "make one with `handbench convert`"
             )
-        if int(str(version).split(".")[0]) > FORMAT_MAJOR:
+        if str(version).split(".")[0] != str(FORMAT_MAJOR):
             raise FormatError(
                 f"{self.path} has format {version}; this handbench reads {FORMAT_MAJOR}.x: "
                 "upgrade handbench"
@@ -314,7 +333,7 @@ class HandFile:
             raise FormatError(
                 f"{self.path} is incomplete: its conversion did not finish; convert it again"
             )
-        attributes["sources"] = orjson.loads(attributes["sources"])
+        attributes["sources"] = orjson.loads(attributes.get("sources", "[]"))
         return attributes
 
     def __getitem__(self, split: str) -> SplitReader:

@@ -25,6 +25,7 @@ from handbench.hdf5.format import (
     COLUMNS,
     FORMAT,
     IMAGE_CHUNK_BYTES,
+    ROOT_ATTRIBUTES,
     TruthHash,
 )
 from handbench.provenance import provenance
@@ -33,19 +34,44 @@ _CHUNK_TARGET_BYTES = 256 * 1024
 _BYTES_PER_FLUSH = 64 * IMAGE_CHUNK_BYTES
 
 
+class _Growing:
+    """A dataset that grows along its first axis, made when its first rows are written.
+
+    By then it is known whether more than one chunk is needed: a short file gets chunks of its own
+    length, not a quarter of a megabyte for every column of forty rows.
+    """
+
+    def __init__(
+        self, group: h5py.Group, name: str, chunk_rows: int, attributes: Mapping[str, Any]
+    ) -> None:
+        self._group, self._name = group, name
+        self._chunk_rows = chunk_rows
+        self._attributes = dict(attributes)
+        self._dataset: h5py.Dataset | None = None
+
+    def write(self, rows: npt.NDArray[Any], **filters: Any) -> None:
+        if self._dataset is None:
+            self._dataset = self._group.create_dataset(
+                self._name,
+                shape=(0, *rows.shape[1:]),
+                maxshape=(None, *rows.shape[1:]),
+                dtype=rows.dtype,
+                chunks=(max(1, min(self._chunk_rows, len(rows))), *rows.shape[1:]),
+                fletcher32=True,
+                **filters,
+            )
+            self._dataset.attrs.update(self._attributes)
+        start = self._dataset.shape[0]
+        self._dataset.resize(start + len(rows), axis=0)
+        self._dataset[start:] = rows
+
+
 class _ByteStream:
     """Rows of different length as one flat uint8 dataset and its offsets."""
 
-    def __init__(self, group: h5py.Group, name: str) -> None:
+    def __init__(self, group: h5py.Group, name: str, attributes: Mapping[str, Any]) -> None:
         self._group, self._name = group, name
-        self.dataset = group.create_dataset(
-            name,
-            shape=(0,),
-            maxshape=(None,),
-            dtype=np.uint8,
-            chunks=(IMAGE_CHUNK_BYTES,),
-            fletcher32=True,
-        )
+        self._bytes = _Growing(group, name, IMAGE_CHUNK_BYTES, attributes)
         self._pending: list[bytes] = []
         self._pending_bytes = 0
         self._lengths: list[npt.NDArray[np.int64]] = []
@@ -61,10 +87,7 @@ class _ByteStream:
         data = b"".join(self._pending)
         # Whole chunks only: a chunk is then checksummed and written once.
         keep = len(data) % IMAGE_CHUNK_BYTES if whole_chunks else 0
-        ready = np.frombuffer(data, dtype=np.uint8, count=len(data) - keep)
-        start = self.dataset.shape[0]
-        self.dataset.resize((start + len(ready),))
-        self.dataset[start:] = ready
+        self._bytes.write(np.frombuffer(data, dtype=np.uint8, count=len(data) - keep))
         self._pending = [data[len(data) - keep :]] if keep else []
         self._pending_bytes = keep
 
@@ -72,6 +95,44 @@ class _ByteStream:
         self._flush(whole_chunks=False)
         lengths = np.concatenate([np.zeros(1, np.int64), *self._lengths])
         self._group.create_dataset(f"{self._name}_offset", data=np.cumsum(lengths))
+
+
+class _Table:
+    """Rows of one shape as one dataset; blocks are gathered, since each write has its price."""
+
+    def __init__(
+        self,
+        group: h5py.Group,
+        name: str,
+        first: npt.NDArray[Any],
+        chunk_rows: int | None,
+        attributes: Mapping[str, Any],
+        filters: dict[str, Any],
+    ) -> None:
+        row_bytes = max(1, first.dtype.itemsize * int(np.prod(first.shape[1:])))
+        rows = chunk_rows or max(1, min(4096, _CHUNK_TARGET_BYTES // row_bytes))
+        self._name = name
+        self._rows = _Growing(group, name, rows, attributes)
+        self._filters = filters
+        self._row_shape = first.shape[1:]
+        self._pending: list[npt.NDArray[Any]] = []
+        self._pending_bytes = 0
+
+    def append(self, block: npt.NDArray[Any]) -> None:
+        if block.shape[1:] != self._row_shape:
+            raise FormatError(
+                f"{self._name}: rows of shape {self._row_shape} so far, now {block.shape[1:]}"
+            )
+        self._pending.append(block)
+        self._pending_bytes += block.nbytes
+        if self._pending_bytes >= _BYTES_PER_FLUSH:
+            self.flush()
+
+    def flush(self) -> None:
+        if not self._pending:
+            return
+        self._rows.write(np.concatenate(self._pending), **self._filters)
+        self._pending, self._pending_bytes = [], 0
 
 
 class SplitWriter:
@@ -83,6 +144,7 @@ class SplitWriter:
         self._truth = TruthHash()
         self._strings: dict[str, list[npt.NDArray[np.bytes_]]] = {}
         self._streams: dict[str, _ByteStream] = {}
+        self._tables: dict[str, _Table] = {}
         self._names: frozenset[str] | None = None
         self._rows = 0
         self.attributes: dict[str, dict[str, Any]] = {}
@@ -114,7 +176,7 @@ class SplitWriter:
             If a required column is missing, a column is unknown, or lengths, shapes or names
             differ from before.
         """
-        self._check(columns, len(images))
+        self._check(columns, len(images), masks)
         for name, values in columns.items():
             if COLUMNS[name].dtype == "str":
                 self._strings.setdefault(name, []).append(np.char.encode(list(values), "utf-8"))
@@ -132,7 +194,7 @@ class SplitWriter:
         """Feed :class:`~handbench.hdf5.format.TruthHash` the same rows in the source frame."""
         self._truth.add(**source_frame)
 
-    def _check(self, columns: Mapping[str, Any], rows: int) -> None:
+    def _check(self, columns: Mapping[str, Any], rows: int, masks: Sequence[bytes] | None) -> None:
         names = frozenset(columns)
         if self._names is None:
             unknown = sorted(names - set(COLUMNS))
@@ -148,7 +210,10 @@ class SplitWriter:
                 f"split {self._group.name}: this block has other columns than the first one: "
                 f"{sorted(names ^ self._names)}"
             )
-        wrong = [name for name, values in columns.items() if len(values) != rows]
+        if self._rows and (masks is None) != ("mask" not in self._streams):
+            raise FormatError(f"split {self._group.name}: some blocks have masks and some have not")
+        counted = {**columns, "mask": masks} if masks is not None else columns
+        wrong = [name for name, values in counted.items() if len(values) != rows]
         if wrong:
             raise FormatError(
                 f"split {self._group.name}: {rows} images, but other row counts in {sorted(wrong)}"
@@ -175,38 +240,21 @@ class SplitWriter:
         chunk_rows: int | None = None,
         **filters: Any,
     ) -> None:
-        if name not in self._group:
-            row_bytes = max(1, block.dtype.itemsize * int(np.prod(block.shape[1:])))
-            rows = chunk_rows or max(1, min(4096, _CHUNK_TARGET_BYTES // row_bytes))
-            dataset = self._group.create_dataset(
-                name,
-                shape=(0, *block.shape[1:]),
-                maxshape=(None, *block.shape[1:]),
-                dtype=block.dtype,
-                chunks=(rows, *block.shape[1:]),
-                fletcher32=True,
-                **filters,
-            )
-            dataset.attrs.update(attributes)
-        dataset = self._group[name]
-        if dataset.shape[1:] != block.shape[1:]:
-            raise FormatError(
-                f"{name}: rows of shape {dataset.shape[1:]} so far, now {block.shape[1:]}"
-            )
-        start = dataset.shape[0]
-        dataset.resize(start + len(block), axis=0)
-        dataset[start:] = block
+        if name not in self._tables:
+            self._tables[name] = _Table(self._group, name, block, chunk_rows, attributes, filters)
+        self._tables[name].append(block)
 
     def _append_bytes(self, name: str, rows: Sequence[bytes], attributes: dict[str, Any]) -> None:
         if name not in self._streams:
-            self._streams[name] = _ByteStream(self._group, name)
-            self._streams[name].dataset.attrs.update(attributes)
+            self._streams[name] = _ByteStream(self._group, name, attributes)
         self._streams[name].append(rows)
 
     def close(self) -> None:
         """Write what had to wait for the end: ids, offsets, attributes, the truth hash."""
         for stream in self._streams.values():
             stream.close()
+        for table in self._tables.values():
+            table.flush()
         for name, blocks in self._strings.items():
             joined = np.concatenate(blocks)
             width = max(1, joined.dtype.itemsize)
@@ -247,10 +295,6 @@ class HandFileWriter:
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        with contextlib.ExitStack() as stack:
-            temporary = stack.enter_context(atomic_path(self.path))
-            self._file = stack.enter_context(_created(temporary))
-            self._stack = stack.pop_all()
         made = provenance()
         attributes = {
             "handbench_format": FORMAT,
@@ -258,12 +302,19 @@ class HandFileWriter:
             "command": made["command"],
             "created": made["created"],
             **self._header,
-            "sources": to_json(self._header["sources"], indent=False).decode(),
+            "sources": to_json(self._header.get("sources", []), indent=False).decode(),
             "joint_names": list(JOINT_NAMES),
             "bones": np.asarray(BONES, dtype=np.int64),
         }
-        for name, value in attributes.items():
-            self._file.attrs[name] = value
+        missing = [name for name in ROOT_ATTRIBUTES if name not in attributes]
+        if missing:
+            raise FormatError(f"{self.path}: the header lacks {', '.join(missing)}")
+        with contextlib.ExitStack() as stack:
+            temporary = stack.enter_context(atomic_path(self.path))
+            self._file = stack.enter_context(_created(temporary))
+            for name, value in attributes.items():
+                self._file.attrs[name] = value
+            self._stack = stack.pop_all()
         return self
 
     def split(self, name: str, split_unit: str, cluster_unit: str) -> SplitWriter:

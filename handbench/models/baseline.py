@@ -8,19 +8,14 @@ of the input's side.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, get_args
 
 import torch
 from torch import nn
 
 from handbench.errors import TrainError
 from handbench.hand import NUM_JOINTS
+from handbench.models.architecture import DEPTHS
 
-Depth = Literal[18, 34, 50, 101, 152]
-DEPTHS: tuple[int, ...] = get_args(Depth)
-STRIDE = 4
-"""Input pixels a heatmap cell."""
-ENCODER_STRIDE = 32
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 DECONV_CHANNELS = 256
@@ -101,22 +96,6 @@ def _deconvolution(inputs: int, outputs: int) -> tuple[nn.Module, ...]:
         nn.BatchNorm2d(outputs, momentum=0.1),
         nn.ReLU(inplace=True),
     )
-
-
-def check_input_size(size: int) -> None:
-    """Refuse input sides that five halvings do not divide.
-
-    Raises
-    ------
-    TrainError
-        With the nearest sizes that do work.
-    """
-    if size < ENCODER_STRIDE or size % ENCODER_STRIDE:
-        below = max(size // ENCODER_STRIDE, 1) * ENCODER_STRIDE
-        raise TrainError(
-            f"the network's input side must be a multiple of {ENCODER_STRIDE} pixels, found "
-            f"{size}: use --size {below} or --size {below + ENCODER_STRIDE}"
-        )
 
 
 def count_parameters(network: nn.Module) -> int:

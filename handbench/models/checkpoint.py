@@ -16,7 +16,8 @@ from handbench.errors import TrainError
 from handbench.files import atomic_path
 from handbench.hand import NUM_JOINTS
 from handbench.heatmaps import Grid
-from handbench.models.baseline import Baseline, check_input_size
+from handbench.models.architecture import check_input_size
+from handbench.models.baseline import Baseline
 
 FORMAT_VERSION = 1
 BEST = "best.pt"

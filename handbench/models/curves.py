@@ -91,5 +91,5 @@ def _scale(axes: Axes, values: Sequence[float]) -> None:
         axes.set_ylim(bottom=0, top=1.1 * high if high > 0 else 1)
 
 
-def _plain_number(value: float, _position: int | None = None) -> str:
+def _plain_number(value: float, _position: float = 0) -> str:
     return f"{value:.4g}"

@@ -15,8 +15,9 @@ import torch
 
 from handbench.errors import TrainError
 from handbench.heatmaps import Grid
+from handbench.models.architecture import STRIDE
 from handbench.models.augment import fit_matrix, transform_points, warp_images
-from handbench.models.baseline import STRIDE, Baseline
+from handbench.models.baseline import Baseline
 from handbench.models.batches import in_order, loader
 from handbench.models.heatmaps import Decoding, decode, to_pixels
 
@@ -129,8 +130,9 @@ def locate(
     size: int,
     grid: Grid = "center",
     batch_size: int = 64,
+    device: str = "auto",
+    precision: str = "auto",
     workers: int = 0,
-    precision: str = "fp32",
     decoding: Decoding = "subpixel",
     flip_test: bool = False,
     advance: Callable[[int], object] | None = None,
@@ -140,31 +142,32 @@ def locate(
     Parameters
     ----------
     network
-        Put into evaluation mode; its parameters say which device computes.
+        Put into evaluation mode and moved to the device.
     rows
         Images.
     size
         Side of the network's input; stored images are resized to it.
     grid
         Where the network's heatmap cells lie.
-    batch_size, workers, precision
-        How to compute.
+    batch_size, device, precision, workers
+        How to compute; see :func:`choose_device` and :func:`choose_precision`. `workers` is the
+        number of loading processes, 0 for none.
     decoding, flip_test
         See :func:`handbench.models.heatmaps.decode` and :func:`predict_heatmaps`.
     advance
         Called with the number of images after every batch, for a progress bar.
     """
-    device = next(network.parameters()).device
-    network.eval()
+    target = choose_device(device)
+    network.to(target).eval()
     matrix = fit_matrix(*rows.size, size)
     inverse = torch.linalg.inv(matrix)
     points, peaks, seconds = [], [], 0.0
-    batches = loader(rows, in_order(len(rows), batch_size), workers, pin=device.type == "cuda")
-    with torch.inference_mode(), autocast(device, precision):
+    batches = loader(rows, in_order(len(rows), batch_size), workers, pin=target.type == "cuda")
+    with torch.inference_mode(), autocast(target, choose_precision(precision, target)):
         for images, _ in batches:
             start = time.perf_counter()
             pixels = warp_images(
-                images.to(device, non_blocking=True), matrix.expand(len(images), 3, 3), size
+                images.to(target, non_blocking=True), matrix.expand(len(images), 3, 3), size
             )
             maps = predict_heatmaps(network, pixels, grid=grid, flip_test=flip_test)
             cells, found = decode(maps, decoding)

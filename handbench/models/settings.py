@@ -14,7 +14,7 @@ from typing import Any
 from handbench.errors import TrainError
 from handbench.files import read_json
 from handbench.heatmaps import GRIDS, Grid
-from handbench.models.baseline import DEPTHS, check_input_size
+from handbench.models.architecture import DEPTHS, check_input_size
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
@@ -24,8 +24,9 @@ MAY_CHANGE = ("out", "device", "workers")
 """Settings that a resumed run may change: they do not touch what is computed."""
 
 
-def _help(text: str, choices: tuple[Any, ...] = ()) -> dict[str, Any]:
-    return {"help": text, "choices": choices}
+def _help(text: str, choices: tuple[Any, ...] = (), unset: str = "") -> dict[str, Any]:
+    """Metadata of a field; `unset` says what happens where it has no value."""
+    return {"help": text, "choices": choices, "unset": unset}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +37,14 @@ class TrainSettings:
     image, angles in degrees.
     """
 
-    data: tuple[Path, ...] = field(metadata=_help("HDF5 file to train on; several may be given"))
-    out: Path = field(metadata=_help("run directory"))
+    data: tuple[Path, ...] = field(
+        metadata=_help(
+            "HDF5 file to train on; several may be given", unset="freihand in the home folder"
+        )
+    )
+    out: Path = field(
+        metadata=_help("run directory", unset="runs/<data>-resnet<depth> in the home folder")
+    )
 
     split_train: str = field(default="train", metadata=_help("split to train on"))
     split_val: str = field(
@@ -47,7 +54,7 @@ class TrainSettings:
         default=0.05, metadata=_help("share held out where there is no validation split")
     )
     val_blocks: int = field(
-        default=20, metadata=_help("runs of rows to hold out from where a file has no ids")
+        default=20, metadata=_help("where a file has no ids: cut it into so many runs of rows")
     )
 
     depth: int = field(default=50, metadata=_help("layers of the ResNet encoder", choices=DEPTHS))
@@ -55,10 +62,10 @@ class TrainSettings:
         default="none", metadata=_help("encoder weights: imagenet, none, or a state dict file")
     )
     init: Path | None = field(
-        default=None, metadata=_help("run or checkpoint whose weights to start from")
+        default=None, metadata=_help("run or checkpoint whose weights to start from", unset="none")
     )
     size: int | None = field(
-        default=None, metadata=_help("side of the network's input in px  [default: as stored]")
+        default=None, metadata=_help("side of the network's input in px", unset="as stored")
     )
     sigma: float = field(
         default=2.0, metadata=_help("standard deviation of the targets in heatmap cells")
@@ -90,7 +97,7 @@ class TrainSettings:
     )
     seed: int = field(default=0, metadata=_help("every random number follows from it"))
     workers: int | None = field(
-        default=None, metadata=_help("loading processes  [default: 0 on a CPU, else up to 8]")
+        default=None, metadata=_help("loading processes", unset="0 on a CPU, else up to 8")
     )
 
     def check(self) -> None:

@@ -32,6 +32,7 @@ from handbench.errors import HandbenchError, TrainError
 from handbench.files import describe_names, write_json, write_text
 from handbench.hdf5.reader import HandFile
 from handbench.metrics import auc, epe, keypoint_errors
+from handbench.models.architecture import STRIDE, check_input_size
 from handbench.models.augment import (
     Augmentation,
     jitter_colours,
@@ -39,12 +40,7 @@ from handbench.models.augment import (
     transform_points,
     warp_images,
 )
-from handbench.models.baseline import (
-    STRIDE,
-    check_input_size,
-    count_parameters,
-    load_pretrained,
-)
+from handbench.models.baseline import count_parameters, load_pretrained
 from handbench.models.batches import (
     HandRows,
     ShuffledBatches,
@@ -392,8 +388,9 @@ def _validate(run: _Run) -> tuple[float, float]:
         size=run.size,
         grid=run.settings.grid,
         batch_size=run.settings.batch_size,
-        workers=run.workers,
+        device=run.device.type,
         precision=run.precision,
+        workers=run.workers,
     )
     labels = run.validation.labels
     errors = keypoint_errors(

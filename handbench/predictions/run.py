@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from handbench.models.checkpoint import TrainedModel
     from handbench.models.heatmaps import Decoding
-    from handbench.models.inference import Located, Pictures
+    from handbench.models.inference import Located
 
 BOX_WORDS = {
     "annotation": "gt_annotation",
@@ -32,7 +32,7 @@ BOX_WORDS = {
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
 
-def open_model(name: str, *, size: int | None = None) -> TrainedModel:
+def open_model(name: str) -> TrainedModel:
     """The model that `predict` was asked for.
 
     Parameters
@@ -40,8 +40,6 @@ def open_model(name: str, *, size: int | None = None) -> TrainedModel:
     name
         A run directory, a checkpoint, or ``untrained``: a ResNet-18 with random weights, the floor
         any training must beat.
-    size
-        Input side of the untrained network in px; default 128.
 
     Raises
     ------
@@ -51,7 +49,7 @@ def open_model(name: str, *, size: int | None = None) -> TrainedModel:
     from handbench.models.checkpoint import load_model, untrained_model
 
     if name == "untrained":
-        return untrained_model(size=size or 128)
+        return untrained_model()
     path = Path(name)
     if path.suffix == ".onnx" or name == "mediapipe" or (":" in name and not path.exists()):
         raise TrainError(
@@ -112,6 +110,7 @@ def predict_split(
     """
     from handbench.models.batches import HandRows
     from handbench.models.checkpoint import load_model
+    from handbench.models.inference import locate
 
     if isinstance(model, str | Path):
         model = load_model(Path(model))
@@ -121,8 +120,18 @@ def predict_split(
         padding = reader.box_padding
         dataset = file.dataset
     rows = HandRows([(Path(data), split, None)])
-    found = _locate(
-        model, rows, batch_size, device, precision, workers, flip_test, decoding, advance
+    found = locate(
+        model.network,
+        rows,
+        size=model.size,
+        grid=model.grid,
+        batch_size=batch_size,
+        device=device,
+        precision=precision,
+        workers=workers,
+        flip_test=flip_test,
+        decoding=decoding,
+        advance=advance,
     )
     return _predictions(
         model,
@@ -169,12 +178,24 @@ def predict_images(
         If there are no pictures, one cannot be read, or two would have one id.
     """
     from handbench.models.checkpoint import load_model
+    from handbench.models.inference import locate
 
     if isinstance(model, str | Path):
         model = load_model(Path(model))
     paths, ids = find_images(Path(folder))
     pictures = _ImageFiles(paths, model.size)
-    found = _locate(model, pictures, batch_size, device, precision, 0, flip_test, decoding, advance)
+    found = locate(
+        model.network,
+        pictures,
+        size=model.size,
+        grid=model.grid,
+        batch_size=batch_size,
+        device=device,
+        precision=precision,
+        flip_test=flip_test,
+        decoding=decoding,
+        advance=advance,
+    )
     return _predictions(
         model,
         found,
@@ -244,34 +265,6 @@ class _ImageFiles:
         crop = crop_matrix(image_box(width, height), 1.0, self.size[0])
         self.crops[position] = crop
         return crop_square(pixels, crop, self.size[0])
-
-
-def _locate(
-    model: TrainedModel,
-    rows: Pictures,
-    batch_size: int,
-    device: str,
-    precision: str,
-    workers: int,
-    flip_test: bool,
-    decoding: Decoding,
-    advance: Callable[[int], object] | None,
-) -> Located:
-    from handbench.models.inference import choose_device, choose_precision, locate
-
-    target = choose_device(device)
-    return locate(
-        model.network.to(target),
-        rows,
-        size=model.size,
-        grid=model.grid,
-        batch_size=batch_size,
-        workers=workers,
-        precision=choose_precision(precision, target),
-        decoding=decoding,
-        flip_test=flip_test,
-        advance=advance,
-    )
 
 
 def _predictions(

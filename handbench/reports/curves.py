@@ -1,22 +1,27 @@
-"""PCK curves of one or several models over the same thresholds."""
+"""PCK curves of one or several models, as the results hold them, side by side in one chart."""
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
 from markupsafe import Markup
 
-from handbench.metrics import epe, normalise, pck_curve
 from handbench.reports.figures import Series, line_chart
-from handbench.scores.results import Evaluation, SampleErrors
+from handbench.scores.results import Evaluation
 
-Floats = npt.NDArray[np.float64]
-
-_POINTS = 61
+# Curve name → heading, axis title. Other names stand for themselves.
+_WORDS = {
+    "PCK[px]": ("Within so many pixels", "threshold, px of the source image"),
+    "PCK[px,cmp=lt]": ("Within so many pixels", "threshold, px of the source image"),
+    "PCK[tight]": ("Relative to the hand’s box", "threshold ÷ longer side of the tight box"),
+    "PCK[palm]": ("Relative to the palm", "threshold ÷ size of the projected palm"),
+    "PCK[mm,cam]": ("3D, in camera space", "threshold, mm"),
+    "PCK[mm,root=0]": ("3D, wrists aligned", "threshold, mm"),
+    "PCK[mm,pa]": ("3D, after proper Procrustes", "threshold, mm"),
+}
 
 
 @dataclass(frozen=True)
@@ -26,13 +31,11 @@ class CurveFamily:
     Attributes
     ----------
     name
-        Metric name of the whole curve: ``"PCK@0-30px"``.
-    title
-        The same in plain words.
-    x_label
-        Threshold with its unit.
+        Name of the curve in the results: ``"PCK[tight]"``.
+    title, x_label
+        The same in plain words, and the threshold with its unit.
     series
-        One line a model that has such errors.
+        One line a model that has this curve; all over the same thresholds.
     """
 
     name: str
@@ -65,98 +68,34 @@ class CurveFamily:
     @property
     def file_name(self) -> str:
         """Name for the downloaded numbers."""
-        return "pck-" + re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-") + ".csv"
+        return re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-") + ".csv"
 
 
 def curve_families(evaluations: Sequence[Evaluation], names: Sequence[str]) -> list[CurveFamily]:
-    """Return the curves in pixels, over the size of the hand, and in 3D where there are any.
+    """Return the curves of the first protocol that has any, one chart a name.
 
-    A joint counts as correct when its error is at most the threshold; joints of missed hands are
-    wrong at every threshold; each joint is averaged over hands, then the joints.
+    Other protocols sweep the same errors with other comparisons, which look the same in a chart.
 
     Parameters
     ----------
     evaluations, names
         Models and their names, in the order of their line styles.
     """
-    # The range of the pixel curve follows the errors; the other ranges are those of the field.
-    typical = [epe(e.errors.errors_px, "p95") for e in evaluations]
-    known = [value for value in typical if np.isfinite(value)]
-    limit_px = _round_up(max(known)) if known else 30.0
-    families = [
-        _family(
-            f"PCK@0-{limit_px:g}px",
-            "Within so many pixels of the truth",
-            "threshold, px of the source image",
-            limit_px,
-            evaluations,
-            names,
-            lambda errors: errors.errors_px,
-        ),
-        _family(
-            "PCK@0-0.3[tight]",
-            "… as a fraction of the hand’s box",
-            "threshold ÷ longer side of the hand’s box",
-            0.3,
-            evaluations,
-            names,
-            lambda errors: normalise(errors.errors_px, errors.tight_px),
-        ),
-        _family(
-            "PCK@0-0.5[palm]",
-            "… as a fraction of the palm",
-            "threshold ÷ size of the palm",
-            0.5,
-            evaluations,
-            names,
-            lambda errors: normalise(errors.errors_px, errors.palm_px),
-        ),
-        _family(
-            "PCK@0-50mm[root=0]",
-            "3D, wrists aligned",
-            "threshold, mm",
-            50.0,
-            evaluations,
-            names,
-            lambda errors: errors.root_mm,
-        ),
-        _family(
-            "PCK@0-50mm[pa]",
-            "3D, after proper Procrustes alignment",
-            "threshold, mm",
-            50.0,
-            evaluations,
-            names,
-            lambda errors: errors.pa_mm,
-        ),
-    ]
-    return [family for family in families if family.series]
-
-
-def _family(
-    name: str,
-    title: str,
-    x_label: str,
-    limit: float,
-    evaluations: Sequence[Evaluation],
-    names: Sequence[str],
-    errors_of: Callable[[SampleErrors], Floats | None],
-) -> CurveFamily:
-    thresholds = np.linspace(0.0, limit, _POINTS)
-    series = []
+    lines: dict[str, list[Series]] = {}
     for slot, (evaluation, model) in enumerate(zip(evaluations, names, strict=True)):
-        errors = errors_of(evaluation.errors)
-        if errors is None or np.isnan(errors).all():
-            continue
-        fractions = pck_curve(errors, thresholds)
-        series.append(Series(model, thresholds.tolist(), fractions.tolist(), slot))
-    return CurveFamily(name, title, x_label, series)
+        curves = next((results.curves for results in evaluation.results if results.curves), {})
+        for name, curve in curves.items():
+            series = Series(model, curve["x"], curve["y"], slot)
+            drawn = lines.setdefault(name, [])
+            # Curves over other thresholds cannot share the table of numbers.
+            if _has_values(series) and (not drawn or list(drawn[0].x) == list(series.x)):
+                drawn.append(series)
+    return [
+        CurveFamily(name, *_WORDS.get(name, (name, "threshold")), series)
+        for name, series in lines.items()
+        if series
+    ]
 
 
-def _round_up(value: float) -> float:
-    """Next of 1, 1.5, 2, 3, 4, 5, 6, 8, 10 times a power of ten."""
-    if value <= 0:
-        return 1.0
-    power = 10.0 ** np.floor(np.log10(value))
-    steps = (1, 1.5, 2, 3, 4, 5, 6, 8, 10)
-    return float(next(step * power for step in steps if step * power >= value * 0.9999))
+def _has_values(series: Series) -> bool:
+    return len(series.x) > 1 and all(y is not None and math.isfinite(y) for y in series.y)

@@ -195,9 +195,11 @@ def joint_dots(rows: Sequence[Sequence[float | None]], x_label: str, description
         width=440, height=len(JOINT_NAMES) * pitch + 60, left=92, right=16, top=10, bottom=46
     )
     known = [v for row in rows for v in row if v is not None]
-    x_max = _ticks(max(known, default=1.0) or 1.0)[-1]
-    x_max = max(x_max, max(known, default=1.0))
-    parts = [*frame.x_axis(_ticks(x_max), x_max, grid=True), *frame.titles(x_label, "")]
+    ticks = _ticks(max(known, default=1.0) or 1.0)
+    if ticks[-1] < max(known, default=1.0):
+        ticks.append(ticks[-1] + ticks[1])
+    x_max = ticks[-1]
+    parts = [*frame.x_axis(ticks, x_max, grid=True), *frame.titles(x_label, "")]
     for joint, name in enumerate(JOINT_NAMES):
         y = frame.top + pitch * (joint + 0.5) + 2 * ((joint + 3) // 4)
         values = [(k, v) for k, row in enumerate(rows) if (v := row[joint]) is not None]

@@ -14,7 +14,7 @@ from PIL import Image
 from handbench.camera import transform_points
 from handbench.drawing import Picture, blank, draw_comparison, zoom
 from handbench.hdf5.reader import HandFile, SplitReader
-from handbench.reports.summary import SIDES, mean_error_px
+from handbench.reports.summary import SIDES, hand_means
 from handbench.scores.results import SampleErrors
 
 THUMBNAIL_PX = 256
@@ -86,7 +86,7 @@ class Gallery:
         self, errors: SampleErrors, rows: Sequence[int], *, model: str = ""
     ) -> list[Thumbnail]:
         """Draw the rows of `errors` that the file holds, in the given order."""
-        means = mean_error_px(errors)
+        means = hand_means(errors.errors_px)
         return [
             self._thumbnail(errors, row, float(means[row]), model)
             for row in rows

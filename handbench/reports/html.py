@@ -28,7 +28,8 @@ from handbench.hdf5.reader import HandFile
 from handbench.reports import figures, summary
 from handbench.reports.curves import CurveFamily, curve_families
 from handbench.reports.gallery import Gallery, Thumbnail
-from handbench.reports.ranking import number, rankings, smaller_is_better
+from handbench.reports.ranking import main_metrics, number, rankings
+from handbench.scores.intervals import MIN_CLUSTERS, RELIABLE_CLUSTERS
 from handbench.scores.results import Evaluation
 
 _TEMPLATES = Path(__file__).with_name("templates")
@@ -90,6 +91,7 @@ def write_report(
     data: HandFile,
     out: Path,
     *,
+    labels: Sequence[str] | None = None,
     images: bool | None = None,
 ) -> Path:
     """Write the report of one or several models on one split.
@@ -102,6 +104,8 @@ def write_report(
         The file that holds the pictures and the truth.
     out
         The HTML file to write.
+    labels
+        A unique name for each model; by default its own, numbered where two are called the same.
     images
         Show photos. By default as the file's attribute ``publish_images`` says; without photos the
         skeletons stand on plain grey.
@@ -117,16 +121,19 @@ def write_report(
     """
     _check(evaluations)
     photos = bool(data.attributes.get("publish_images", False)) if images is None else images
-    write_text(Path(out), render(evaluations, data, photos=photos))
+    names = labels or _unique_names([e.results[0].model["name"] for e in evaluations])
+    write_text(Path(out), render(evaluations, names, data, photos=photos))
     return Path(out)
 
 
-def render(evaluations: Sequence[Evaluation], data: HandFile, *, photos: bool) -> str:
+def render(
+    evaluations: Sequence[Evaluation], names: Sequence[str], data: HandFile, *, photos: bool
+) -> str:
     """Return the page that :func:`write_report` writes."""
     first = evaluations[0].results[0]
-    names = _unique_names([e.results[0].model["name"] for e in evaluations])
     gallery = Gallery(data, first.split, photos=photos)
-    models = _views(evaluations, names, gallery)
+    basis = summary.choose_basis(evaluations)
+    models = _views(evaluations, names, gallery, basis)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -140,6 +147,8 @@ def render(evaluations: Sequence[Evaluation], data: HandFile, *, photos: bool) -
         percent=_percent,
         joint=lambda name: name.replace("_", " "),
         wrappable=_wrappable,
+        sentence=_sentence,
+        signed=_signed,
     )
     script = (_TEMPLATES / "report.js").read_text("utf-8")
     return environment.get_template("report.html.j2").render(
@@ -151,16 +160,19 @@ def render(evaluations: Sequence[Evaluation], data: HandFile, *, photos: bool) -
         title=data.attributes.get("title", first.dataset),
         cluster_unit=data[first.split].cluster_unit,
         models=models,
-        rankings=rankings(evaluations),
+        basis=basis,
+        rankings=rankings(evaluations, names),
         curves=[(family, _curve_csv(family)) for family in curve_families(evaluations, names)],
-        joint_dots=_joint_dots(models),
+        joint_dots=_joint_dots(models, basis),
         disagreements=_disagreements(evaluations, names, gallery),
         photos=photos,
         finger_colors=FINGER_COLORS,
         legend_key=figures.legend_key,
+        main_metrics=main_metrics,
         names_csv=_names_csv,
         joints_csv=_joints_csv,
-        smaller_is_better=smaller_is_better,
+        min_clusters=MIN_CLUSTERS,
+        reliable_clusters=RELIABLE_CLUSTERS,
         max_names=_MAX_NAMES_SHOWN,
         data_attributes=data.attributes,
     )
@@ -189,17 +201,20 @@ def _unique_names(names: Sequence[str]) -> list[str]:
 
 
 def _views(
-    evaluations: Sequence[Evaluation], names: Sequence[str], gallery: Gallery
+    evaluations: Sequence[Evaluation],
+    names: Sequence[str],
+    gallery: Gallery,
+    basis: summary.Basis,
 ) -> list[ModelView]:
-    joints = [summary.by_joint(evaluation.errors) for evaluation in evaluations]
+    joints = [summary.by_joint(evaluation.errors, basis) for evaluation in evaluations]
     # One colour scale for all models, so that their hands can be compared at a glance.
-    medians = [row.median_px for rows in joints for row in rows if row.median_px is not None]
+    medians = [row.median for rows in joints for row in rows if row.median is not None]
     low, high = min(medians, default=0.0), max(medians, default=0.0)
     each = min(_PICTURES_OF_A_KIND, max(2, _MAX_PICTURES // (4 * len(evaluations))))
     views = []
     for slot, (evaluation, name) in enumerate(zip(evaluations, names, strict=True)):
         errors = evaluation.errors
-        means = summary.mean_error_px(errors)
+        means = summary.hand_means(basis.errors(errors))
         scored = means[np.isfinite(means)]
         samples = evaluation.results[0].samples
         expected = samples["expected"]
@@ -213,56 +228,54 @@ def _views(
                 groups={
                     title: rows
                     for title, rows in (
-                        ("Finger", summary.by_finger(errors)),
-                        ("Joint type", summary.by_joint_type(errors)),
-                        ("Visibility", summary.by_visibility(errors)),
-                        ("Side", summary.by_side(errors)),
+                        ("Finger", summary.by_finger(errors, basis)),
+                        ("Joint type", summary.by_joint_type(errors, basis)),
+                        ("Visibility", summary.by_visibility(errors, basis)),
+                        ("Side", summary.by_side(errors, basis)),
                     )
                     if rows
                 },
                 joints=joints[slot],
                 hand=figures.hand(
-                    [row.median_px for row in joints[slot]],
-                    f"Schematic hand with the median error of each joint of {name}, in px; the "
-                    "table beside it holds the same numbers.",
+                    [row.median for row in joints[slot]],
+                    f"Schematic hand with the median error of each joint of {name}, in "
+                    f"{basis.unit}; the table beside it holds the same numbers.",
                     low=low,
                     high=high,
-                    unit="px",
+                    unit=basis.unit,
                 ),
-                histogram=_histogram(scored, name) if len(scored) else None,
-                spread=_spread(scored),
-                pictures=_pictures(evaluation, means, gallery, each),
+                histogram=_histogram(scored, name, basis) if len(scored) else None,
+                spread=_spread(scored, basis.unit),
+                pictures=_pictures(evaluation, gallery, each),
             )
         )
     return views
 
 
-def _histogram(means: summary.Floats, name: str) -> Markup:
+def _histogram(means: summary.Floats, name: str, basis: summary.Basis) -> Markup:
+    middle, wide = np.percentile(means, [50, 95])
     return figures.histogram(
         means,
-        "mean error of a hand, px of the source image",
-        f"Histogram of the mean error of {len(means)} hands of {name}: median "
-        f"{np.median(means):.1f} px, 95th percentile {np.percentile(means, 95):.1f} px, largest "
-        f"{means.max():.1f} px.",
+        f"mean error of a hand, {basis.words}",
+        f"Histogram of the mean error of {len(means)} hands of {name}: median {middle:.1f} "
+        f"{basis.unit}, 95th percentile {wide:.1f}, largest {means.max():.1f}.",
     )
 
 
-def _spread(means: summary.Floats) -> str:
+def _spread(means: summary.Floats, unit: str) -> str:
     if len(means) == 0:
         return ""
     if len(means) == 1:
-        return f"One hand was scored; its mean error is {means[0]:.2f} px."
+        return f"One hand was scored; its mean error is {means[0]:.2f} {unit}."
     middle, wide = np.percentile(means, [50, 95])
     return (
-        f"Of {len(means):,} scored hands, half have a mean error of {middle:.2f} px or less and "
-        f"95\u202f% of {wide:.2f} px or less; the worst has {means.max():.2f} px."
+        f"Of {len(means):,} scored hands, half have a mean error of {middle:.2f} {unit} or less, "
+        f"95\u202f% of {wide:.2f} {unit} or less, and the worst has {means.max():.2f} {unit}."
     )
 
 
-def _pictures(
-    evaluation: Evaluation, means: summary.Floats, gallery: Gallery, each: int
-) -> dict[str, list[Thumbnail]]:
-    picks = summary.pick_samples(means, each)
+def _pictures(evaluation: Evaluation, gallery: Gallery, each: int) -> dict[str, list[Thumbnail]]:
+    picks = summary.pick_samples(evaluation.errors, each)
     kinds = {
         "Worst": picks.worst,
         "Missed": picks.missed,
@@ -292,12 +305,12 @@ def _disagreements(
     return rows
 
 
-def _joint_dots(models: Sequence[ModelView]) -> Markup | None:
+def _joint_dots(models: Sequence[ModelView], basis: summary.Basis) -> Markup | None:
     if len(models) < 2:
         return None
     return figures.joint_dots(
-        [[row.median_px for row in model.joints] for model in models],
-        "median error, px of the source image",
+        [[row.median for row in model.joints] for model in models],
+        f"median error, {basis.words}",
         "Median error of each joint, one dot a model; the table below holds the same numbers.",
     )
 
@@ -312,11 +325,11 @@ def _curve_csv(family: CurveFamily) -> str:
 
 def _joints_csv(models: Sequence[ModelView]) -> str:
     rows = [
-        (model.name, row.name, row.labelled, row.missed, row.median_px, row.mean_px, row.p95_px)
+        (model.name, row.name, row.labelled, row.missed, row.median, row.mean, row.p95)
         for model in models
         for row in model.joints
     ]
-    header = ("model", "joint", "labelled", "missed", "median_px", "mean_px", "p95_px")
+    header = ("model", "joint", "labelled", "missed", "median", "mean", "p95")
     return csv_address(header, rows)
 
 
@@ -354,6 +367,14 @@ def _count(value: int) -> str:
 def _wrappable(metric: str) -> Markup:
     """Let a long metric name break after commas and before brackets."""
     return Markup(re.sub(r"(,|@|(?=\[))", r"\1<wbr>", str(escape(metric))))  # noqa: S704 - escaped
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.4f}".replace("-", "\u2212")  # a hyphen is not a minus sign
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
 
 
 def _percent(value: float | None, digits: int = 1) -> str:

@@ -1,34 +1,54 @@
-"""Who is best at what: results that may share a ranked column, ordered and marked."""
+"""Who is best at what: results that may share a ranked column, ordered and marked.
+
+A protocol may report a metric three times: over all hands, over the hands that were found
+(``missing=drop``), and for the mean pose (``of=mean-pose``), a floor to beat. A table shows these
+as one line, because they are three views of one thing.
+"""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from handbench.errors import ScoreError
+from handbench.scores.compare import Row, rank
+from handbench.scores.names import Metric, parse
+from handbench.scores.protocols import Protocol, custom_protocol, find_protocol
 from handbench.scores.results import Evaluation, MetricValue, Results
 
-# A metric whose name begins like this is an error: the smaller, the better.
-_ERROR_NAME = re.compile(r"^(PA-)?(EPE|MPJPE|MPVPE|PVE|NME)\b", re.IGNORECASE)
+_LEADING = 5
 
 
-def smaller_is_better(metric: str) -> bool:
-    """Whether a metric of this name is an error (EPE, MPJPE, NME …) rather than a score."""
-    return _ERROR_NAME.match(metric) is not None
+@dataclass(frozen=True)
+class MetricLine:
+    """One metric of all ranked models.
 
+    Attributes
+    ----------
+    name, unit, definition
+        Full metric name, unit of its values and a sentence.
+    smaller_is_better
+        Whether it is an error.
+    values
+        One a ranked model, None where a model lacks it.
+    found_only
+        The same over the hands that were found; None where the protocol does not report it.
+    floor
+        What the mean pose gets; None where not reported.
+    best
+        Positions in the ranking of the models with the best value.
+    """
 
-def display(metric: MetricValue) -> str:
-    """Return the value as text: fractions with four decimals, lengths with two."""
-    return number(metric.value, metric.unit)
-
-
-def number(value: float | None, unit: str) -> str:
-    """Return `value` as text for its unit; a dash where there is none."""
-    if value is None or not np.isfinite(value):
-        return "–"
-    return f"{value:.4f}" if unit == "fraction" else f"{value:,.2f}"
+    name: str
+    unit: str
+    definition: str
+    smaller_is_better: bool
+    values: list[MetricValue | None]
+    found_only: list[MetricValue | None] | None
+    floor: MetricValue | None
+    best: frozenset[int]
 
 
 @dataclass(frozen=True)
@@ -37,59 +57,180 @@ class Ranking:
 
     Attributes
     ----------
-    protocol, signature
-        What they share.
-    metrics
-        Columns: metric name → definition and unit, from the first model.
-    rows
-        (index of the evaluation, its results), best first by the first metric that has values.
-    best
-        Metric name → indices of the evaluations with the best value.
-    ranked_by
-        The metric that orders the rows, or "".
+    protocol, summary, missing_rule
+        Name, one sentence on what it computes, and one on hands without a prediction.
+    signature
+        What all rows share.
+    slots, results, rows
+        Position of each model on the page, its results, and its place with the test against the
+        best; best first.
+    remark
+        Why there are no ranks, or "".
+    lines
+        Metrics in the protocol's order.
+    primary
+        Name of the metric that orders the models; "" when none does.
     """
 
     protocol: str
+    summary: str
+    missing_rule: str
     signature: str
-    metrics: dict[str, MetricValue]
-    rows: list[tuple[int, Results]]
-    best: dict[str, set[int]]
-    ranked_by: str
+    slots: list[int]
+    results: list[Results]
+    rows: list[Row]
+    remark: str
+    lines: list[MetricLine]
+    primary: str
+
+    @property
+    def leading(self) -> list[MetricLine]:
+        """The few metrics for the first table: coverage, the primary one, then the next."""
+        first = [line for line in self.lines if line.name in ("coverage", self.primary)]
+        first.sort(key=lambda line: line.name != "coverage")
+        rest = [line for line in self.lines if line not in first]
+        return (first + rest)[:_LEADING]
 
 
-def rankings(evaluations: Sequence[Evaluation]) -> list[Ranking]:
-    """Group results by protocol and signature and rank each group.
+def rankings(evaluations: Sequence[Evaluation], names: Sequence[str]) -> list[Ranking]:
+    """Rank the models under each protocol, apart for each signature.
 
-    Numbers under different signatures are different quantities, so they never share a column.
+    Parameters
+    ----------
+    evaluations, names
+        Models and their unique names, in the order of the page.
     """
-    groups: dict[tuple[str, str], list[tuple[int, Results]]] = {}
-    for i, evaluation in enumerate(evaluations):
-        for results in evaluation.results:
-            groups.setdefault((results.protocol, results.signature), []).append((i, results))
-    return [_ranked(protocol, signature, rows) for (protocol, signature), rows in groups.items()]
+    protocols = dict.fromkeys(r.protocol for e in evaluations for r in e.results)
+    return [one for protocol in protocols for one in _rankings(evaluations, names, protocol)]
 
 
-def _ranked(protocol: str, signature: str, rows: list[tuple[int, Results]]) -> Ranking:
-    metrics: dict[str, MetricValue] = {}
-    for _, results in rows:
-        for name, metric in results.metrics.items():
-            metrics.setdefault(name, metric)
-    values = {
-        name: {i: v for i, results in rows if (v := _value(results, name)) is not None}
-        for name in metrics
+def _rankings(
+    evaluations: Sequence[Evaluation], names: Sequence[str], protocol: str
+) -> list[Ranking]:
+    of_slot = {
+        slot: results
+        for slot, evaluation in enumerate(evaluations)
+        for results in evaluation.results
+        if results.protocol == protocol
     }
-    best = {}
-    for name, known in values.items():
-        if known:
-            top = min(known.values()) if smaller_is_better(name) else max(known.values())
-            best[name] = {i for i, value in known.items() if value == top}
-    ranked_by = _ranking_metric(values)
-    if ranked_by:
-        sign = 1.0 if smaller_is_better(ranked_by) else -1.0
-        known = values[ranked_by]
-        # Python's sort is stable: models without a value keep their order at the end.
-        rows = sorted(rows, key=lambda row: sign * known[row[0]] if row[0] in known else np.inf)
-    return Ranking(protocol, signature, metrics, rows, best, ranked_by)
+    preset = _preset(protocol, next(iter(of_slot.values())))
+    if preset is None:
+        # Results of another handbench: show them in the given order, one table a signature.
+        by_signature: dict[str, list[int]] = {}
+        for slot, results in of_slot.items():
+            by_signature.setdefault(results.signature, []).append(slot)
+        return [
+            _table(protocol, None, slots, [of_slot[slot] for slot in slots], [], "")
+            for slots in by_signature.values()
+        ]
+    tables = []
+    for ranking in rank(evaluations, names, preset):
+        slots = [names.index(row.label) for row in ranking.rows]
+        ranked = [of_slot[slot] for slot in slots]
+        tables.append(_table(protocol, preset, slots, ranked, ranking.rows, ranking.remark))
+    return tables
+
+
+def _table(
+    protocol: str,
+    preset: Protocol | None,
+    slots: list[int],
+    results: list[Results],
+    rows: list[Row],
+    remark: str,
+) -> Ranking:
+    names = list(dict.fromkeys(name for one in results for name in one.metrics))
+    return Ranking(
+        protocol=protocol,
+        summary=preset.summary if preset else "",
+        missing_rule=preset.missing_rule if preset else "",
+        signature=results[0].signature,
+        slots=slots,
+        results=results,
+        rows=rows,
+        remark=remark,
+        lines=_lines(names, results),
+        primary=str(preset.primary) if preset else "",
+    )
+
+
+def _preset(protocol: str, results: Results) -> Protocol | None:
+    """The protocol that made `results`; None if this handbench does not know it."""
+    try:
+        if protocol == "custom":
+            return custom_protocol(tuple(results.metrics))
+        return find_protocol(protocol)
+    except ScoreError:
+        return None
+
+
+def main_metrics(names: Sequence[str]) -> list[str]:
+    """Return `names` without those that only accompany another of them."""
+    found_only, floors = _companions(names)
+    accompanying = {*found_only.values(), *floors.values()}
+    return [name for name in names if name not in accompanying]
+
+
+def _lines(names: Sequence[str], results: Sequence[Results]) -> list[MetricLine]:
+    found_only, floors = _companions(names)
+    return [
+        _line(name, results, found_only.get(name), floors.get(name)) for name in main_metrics(names)
+    ]
+
+
+def _companions(names: Sequence[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Metric → its companion over found hands, and metric → its mean-pose floor."""
+    found_only: dict[str, str] = {}
+    floors: dict[str, str] = {}
+    for name in names:
+        metric = _parsed(name)
+        if metric is None or metric.quantity == "coverage":
+            continue
+        if metric.of == "mean-pose":
+            floors[str(replace(metric, of="model"))] = name
+        elif metric.missing == "drop" and not metric.is_distance:
+            found_only[str(replace(metric, missing="wrong"))] = name
+    # A companion without the metric it accompanies stands for itself.
+    return (
+        {name: other for name, other in found_only.items() if name in names},
+        {name: other for name, other in floors.items() if name in names},
+    )
+
+
+def _line(
+    name: str, results: Sequence[Results], found_only: str | None, floor: str | None
+) -> MetricLine:
+    values = [one.metrics.get(name) for one in results]
+    numbers = [_value(one, name) for one in results]
+    present = [number for number in numbers if number is not None]
+    smaller = is_error(name)
+    top = (min(present) if smaller else max(present)) if present else None
+    about = next(value for value in values if value is not None)
+    return MetricLine(
+        name=name,
+        unit=about.unit,
+        definition=about.definition,
+        smaller_is_better=smaller,
+        values=values,
+        found_only=[one.metrics.get(found_only) for one in results] if found_only else None,
+        floor=next((one.metrics[floor] for one in results if floor in one.metrics), None)
+        if floor
+        else None,
+        best=frozenset(i for i, value in enumerate(numbers) if value is not None and value == top),
+    )
+
+
+def is_error(name: str) -> bool:
+    """Whether smaller values of the metric `name` are better."""
+    metric = _parsed(name)
+    return metric is not None and metric.is_distance
+
+
+def _parsed(name: str) -> Metric | None:
+    try:
+        return parse(name)
+    except ScoreError:  # results of a newer handbench may name metrics that this one does not know
+        return None
 
 
 def _value(results: Results, name: str) -> float | None:
@@ -99,9 +240,8 @@ def _value(results: Results, name: str) -> float | None:
     return metric.value
 
 
-def _ranking_metric(values: dict[str, dict[int, float]]) -> str:
-    """First metric that tells models apart, preferring those that count missed hands as wrong."""
-    known = [name for name, column in values.items() if column and name != "coverage"]
-    scores = [name for name in known if not smaller_is_better(name)]
-    areas = [name for name in scores if name.startswith(("AUC", "OKS-AP"))]
-    return next(iter(areas or scores or known), "")
+def number(value: float | None, unit: str) -> str:
+    """Return `value` as text: fractions with four decimals, lengths with two; a dash for none."""
+    if value is None or not np.isfinite(value):
+        return "–"
+    return f"{value:.4f}" if unit == "fraction" else f"{value:,.2f}"

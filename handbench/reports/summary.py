@@ -7,7 +7,7 @@ with the number that was missed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +24,38 @@ VISIBILITIES = {2: "visible", 1: "occluded", 255: "labelled, visibility unknown"
 
 
 @dataclass(frozen=True)
+class Basis:
+    """Which errors the page breaks down: pixels, or millimetres where there is no 2D.
+
+    Attributes
+    ----------
+    unit
+        ``"px"`` or ``"mm"``.
+    words
+        The unit with its frame, for captions.
+    """
+
+    unit: str
+    words: str
+
+    def errors(self, errors: SampleErrors) -> Floats:
+        """(N, 21) errors of one model; NaN throughout where it has none of this kind."""
+        chosen = errors.errors_px if self.unit == "px" else errors.root_mm
+        return np.full_like(errors.errors_px, np.nan) if chosen is None else chosen
+
+
+PIXELS = Basis("px", "px of the source image")
+MILLIMETRES = Basis("mm", "mm in 3D with the wrists aligned")
+
+
+def choose_basis(evaluations: Sequence[Evaluation]) -> Basis:
+    """Pixels, unless no model has 2D errors and some model has 3D ones."""
+    if any((~np.isnan(e.errors.errors_px)).any() for e in evaluations):
+        return PIXELS
+    return MILLIMETRES if any(e.errors.root_mm is not None for e in evaluations) else PIXELS
+
+
+@dataclass(frozen=True)
 class GroupErrors:
     """Errors of one group of joints over all hands.
 
@@ -33,11 +65,11 @@ class GroupErrors:
         ``"index_tip"``, ``"thumb"``, ``"occluded"`` …
     labelled, missed
         Labelled joints, and how many of these belong to hands that were missed.
-    median_px, mean_px, p95_px
-        Of the joints of predicted hands, source px; None where there are none.
-    median_box
-        Median error over the longer side of the box around the hand's labelled joints (a
-        fraction); None where undefined.
+    median, mean, p95
+        Of the joints of predicted hands, in the unit of the basis; None where there are none.
+    of_box
+        Median error over the longer side of the tight box around the hand's labelled joints (a
+        fraction); None where undefined and in 3D.
     finger
         The finger whose colour marks the row, or "".
     """
@@ -45,33 +77,36 @@ class GroupErrors:
     name: str
     labelled: int
     missed: int
-    median_px: float | None
-    mean_px: float | None
-    p95_px: float | None
-    median_box: float | None
+    median: float | None
+    mean: float | None
+    p95: float | None
+    of_box: float | None
     finger: str = ""
 
 
-def group_errors(name: str, errors_px: Floats, tight_px: Floats, finger: str = "") -> GroupErrors:
+def group_errors(
+    name: str, values: Floats, tight_px: Floats | None = None, finger: str = ""
+) -> GroupErrors:
     """Summarise the errors of one group.
 
     Parameters
     ----------
     name, finger
         Shown as they are.
-    errors_px
-        (N, K) source px, NaN unlabelled, inf missed.
+    values
+        (N, K), NaN unlabelled, inf missed.
     tight_px
-        (N,) normaliser in source px.
+        (N,) size of each hand in source px, if `values` are source px.
     """
+    relative = float("nan") if tight_px is None else epe(normalise(values, tight_px), "median")
     return GroupErrors(
         name=name,
-        labelled=int(np.count_nonzero(~np.isnan(errors_px))),
-        missed=int(np.count_nonzero(np.isinf(errors_px))),
-        median_px=_known(epe(errors_px, "median")),
-        mean_px=_known(epe(errors_px, "mean")),
-        p95_px=_known(epe(errors_px, "p95")),
-        median_box=_known(epe(normalise(errors_px, tight_px), "median")),
+        labelled=int(np.count_nonzero(~np.isnan(values))),
+        missed=int(np.count_nonzero(np.isinf(values))),
+        median=_known(epe(values, "median")),
+        mean=_known(epe(values, "mean")),
+        p95=_known(epe(values, "p95")),
+        of_box=_known(relative),
         finger=finger,
     )
 
@@ -80,55 +115,58 @@ def _known(value: float) -> float | None:
     return value if np.isfinite(value) else None
 
 
-def by_joint(errors: SampleErrors) -> list[GroupErrors]:
+def by_joint(errors: SampleErrors, basis: Basis) -> list[GroupErrors]:
     """One row a joint, in canonical order."""
-    return [
-        group_errors(name, errors.errors_px[:, [j]], errors.tight_px, finger_of(j))
-        for j, name in enumerate(JOINT_NAMES)
-    ]
+    joints = {name: (j,) for j, name in enumerate(JOINT_NAMES)}
+    return _by_joints(errors, basis, joints, [finger_of(j) for j in range(len(joints))])
 
 
-def by_finger(errors: SampleErrors) -> list[GroupErrors]:
+def by_finger(errors: SampleErrors, basis: Basis) -> list[GroupErrors]:
     """One row for the wrist and each finger."""
     groups = {"wrist": (0,), **FINGERS}
-    return [
-        group_errors(name, errors.errors_px[:, list(joints)], errors.tight_px, name)
-        for name, joints in groups.items()
-    ]
+    return _by_joints(errors, basis, groups, list(groups))
 
 
-def by_joint_type(errors: SampleErrors) -> list[GroupErrors]:
+def by_joint_type(errors: SampleErrors, basis: Basis) -> list[GroupErrors]:
     """One row a place along the finger, from wrist to tip."""
+    return _by_joints(errors, basis, JOINT_TYPES, [""] * len(JOINT_TYPES))
+
+
+def _by_joints(
+    errors: SampleErrors,
+    basis: Basis,
+    groups: Mapping[str, tuple[int, ...]],
+    fingers: Sequence[str],
+) -> list[GroupErrors]:
+    values, tight = basis.errors(errors), _tight(errors, basis)
     return [
-        group_errors(name, errors.errors_px[:, list(joints)], errors.tight_px)
-        for name, joints in JOINT_TYPES.items()
+        group_errors(name, values[:, list(joints)], tight, finger)
+        for (name, joints), finger in zip(groups.items(), fingers, strict=True)
     ]
 
 
-def by_visibility(errors: SampleErrors) -> list[GroupErrors]:
+def by_visibility(errors: SampleErrors, basis: Basis) -> list[GroupErrors]:
     """One row a kind of visibility among labelled joints; empty where only one kind occurs."""
+    values, tight = basis.errors(errors), _tight(errors, basis)
     rows = [
-        group_errors(
-            name,
-            np.where(errors.visibility == code, errors.errors_px, np.nan),
-            errors.tight_px,
-        )
+        group_errors(name, np.where(errors.visibility == code, values, np.nan), tight)
         for code, name in VISIBILITIES.items()
     ]
     return _if_several(rows)
 
 
-def by_side(errors: SampleErrors) -> list[GroupErrors]:
+def by_side(errors: SampleErrors, basis: Basis) -> list[GroupErrors]:
     """One row a side of the hand; empty where only one occurs."""
+    values, tight = basis.errors(errors), _tight(errors, basis)
     rows = [
-        group_errors(
-            name,
-            errors.errors_px[errors.is_right == code],
-            errors.tight_px[errors.is_right == code],
-        )
+        group_errors(name, np.where((errors.is_right == code)[:, None], values, np.nan), tight)
         for code, name in SIDES.items()
     ]
     return _if_several(rows)
+
+
+def _tight(errors: SampleErrors, basis: Basis) -> Floats | None:
+    return errors.tight_px if basis == PIXELS else None
 
 
 def _if_several(rows: list[GroupErrors]) -> list[GroupErrors]:
@@ -136,17 +174,22 @@ def _if_several(rows: list[GroupErrors]) -> list[GroupErrors]:
     return present if len(present) > 1 else []
 
 
-def mean_error_px(errors: SampleErrors) -> Floats:
+def hand_means(values: Floats) -> Floats:
     """Mean error of every hand over its joints that are labelled and predicted.
+
+    Parameters
+    ----------
+    values
+        (N, 21), NaN unlabelled, inf missed.
 
     Returns
     -------
-    (N,) source px; NaN where nothing is labelled, inf where the hand was missed.
+    (N,) in the unit of `values`; NaN where nothing is labelled, inf where the hand was missed.
     """
-    found = np.isfinite(errors.errors_px)
+    found = np.isfinite(values)
     count = found.sum(axis=1)
-    total = np.where(found, errors.errors_px, 0.0).sum(axis=1)
-    labelled = (~np.isnan(errors.errors_px)).any(axis=1)
+    total = np.where(found, values, 0.0).sum(axis=1)
+    labelled = (~np.isnan(values)).any(axis=1)
     mean: Floats = np.where(labelled, np.inf, np.nan)
     np.divide(total, count, out=mean, where=count > 0)
     return mean
@@ -170,16 +213,17 @@ class Picks:
     missed: list[int]
 
 
-def pick_samples(mean_px: Floats, count: int) -> Picks:
+def pick_samples(errors: SampleErrors, count: int) -> Picks:
     """Choose the worst, most typical and best hands, and the first missed ones.
 
     Parameters
     ----------
-    mean_px
-        (N,) as :func:`mean_error_px` gives it.
+    errors
+        Of all hands.
     count
         How many of each kind at most. With few hands the worst are chosen first.
     """
+    mean_px = hand_means(errors.errors_px)
     order = np.flatnonzero(np.isfinite(mean_px))
     order = order[np.argsort(mean_px[order], kind="stable")]
     share = min(count, max(1, len(order) // 3)) if len(order) else 0
@@ -188,7 +232,7 @@ def pick_samples(mean_px: Floats, count: int) -> Picks:
     best, rest = rest[:share], rest[share:]
     middle = max(0, (len(order) - share) // 2 - share)
     median = rest[middle : middle + share]
-    missed = np.flatnonzero(np.isinf(mean_px))[:count]
+    missed = np.flatnonzero(np.isinf(mean_px) & ~errors.predicted)[:count]
     return Picks(*(rows.tolist() for rows in (worst, median, best, missed)))
 
 
@@ -201,7 +245,9 @@ def disagreements(evaluations: Sequence[Evaluation], count: int) -> list[str]:
     ids = evaluations[0].errors.sample_id
     table = np.full((len(evaluations), len(ids)), np.nan)
     for k, evaluation in enumerate(evaluations):
-        found = dict(zip(evaluation.errors.sample_id.tolist(), mean_error_px(evaluation.errors)))
+        found = dict(
+            zip(evaluation.errors.sample_id.tolist(), hand_means(evaluation.errors.errors_px))
+        )
         table[k] = [found.get(name, np.nan) for name in ids.tolist()]
     shared = np.flatnonzero(np.isfinite(table).all(axis=0))
     gap = np.ptp(table[:, shared], axis=0)

@@ -103,8 +103,7 @@ class Shaper:
         return StoredBlock(self._columns(block, crop), images, masks)
 
     def _check_boxes(self, block: SampleBlock) -> None:
-        side = block.bbox[:, 2:].max(axis=1)
-        bad = ~(np.isfinite(block.bbox).all(axis=1) & (side > 0))
+        bad = ~(np.isfinite(block.bbox).all(axis=1) & (block.bbox[:, 2:] > 0).all(axis=1))
         if bad.any():
             row = int(bad.argmax())
             raise SourceError(

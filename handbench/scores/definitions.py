@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from handbench.hand import JOINT_NAMES
 from handbench.scores.names import Metric
 
 _SIZES = {
     "bbox": "the longer side of the file's box",
-    "tight": "the longer side of the tight box around the labelled keypoints",
-    "palm": "the projected palm (largest distance among wrist and four knuckles)",
+    "tight": "the longer side of the labelled keypoints' box",
+    "palm": "the projected palm (largest distance among wrist and knuckles)",
 }
 _ALIGNMENTS = {
     "cam": "in camera space",
@@ -16,7 +18,6 @@ _ALIGNMENTS = {
     "pa": "after Procrustes alignment by a proper rotation",
     "pa-reflect": "after Procrustes alignment that allows reflections",
 }
-_WHO = {"model": "", "mean-pose": " of the mean pose of this truth drawn into each box"}
 
 
 def define(metric: Metric) -> str:
@@ -28,6 +29,9 @@ def define(metric: Metric) -> str:
     """
     if metric.quantity == "coverage":
         return "share of the expected hands for which a hand was predicted"
+    if metric.of == "mean-pose":
+        plain = define(replace(metric, of="model"))
+        return f"floor, the mean pose of this truth drawn into every box: {plain}"
     if metric.is_distance:
         return _define_distance(metric)
     if metric.quantity == "PCK":
@@ -42,7 +46,8 @@ def define(metric: Metric) -> str:
         head = f"mean of {shape}, kept within 0 to 1, d = {_distance(metric)} in {_unit(metric)}"
     else:
         grid = (
-            f"{metric.n} thresholds from {metric.low:g} to {metric.high:g}, ends included, trapezoid"
+            f"{metric.n} thresholds from {metric.low:g} to {metric.high:g}, both included, "
+            "trapezoid"
             if metric.rule == "trapz"
             else f"{metric.n} thresholds from {metric.low:g} in steps of "
             f"{(metric.high - metric.low) / metric.n:g}, plain mean"
@@ -51,8 +56,6 @@ def define(metric: Metric) -> str:
         head = f"area under PCK of {_distance(metric)} {sign} t in {_unit(metric)}, {grid}"
     averaging = "mean of joints" if metric.avg == "joint" else "pooled over joints"
     missing = "missed hands are wrong" if metric.missing == "wrong" else "over the hands found"
-    if metric.of == "mean-pose":
-        return f"{head}{_WHO[metric.of]}; {averaging}"
     return f"{head}; {averaging}; {missing}"
 
 
@@ -61,10 +64,9 @@ def _define_distance(metric: Metric) -> str:
         metric.stat, f"{metric.stat[1:]}th percentile of the"
     )
     averaging = "pooled over" if metric.avg == "pool" else "mean of joints, over"
-    hands = "all hands" if metric.of == "mean-pose" else "the hands found"
     return (
-        f"{stat} {_distance(metric)}{_WHO[metric.of]}, {_unit(metric)}, {averaging} labelled joints "
-        f"of {hands}"
+        f"{stat} {_distance(metric)}, {_unit(metric)}, {averaging} labelled "
+        "joints of the hands found"
     )
 
 
@@ -72,7 +74,8 @@ def _distance(metric: Metric) -> str:
     if not metric.is_3d:
         return "2D distance"
     if metric.alignment == "root":
-        return f"3D distance from joint {metric.root} ({JOINT_NAMES[metric.root]})"
+        name = JOINT_NAMES[metric.root]
+        return f"3D distance with joint {metric.root} ({name}) moved onto the truth's"
     return f"3D distance {_ALIGNMENTS[metric.alignment or 'cam']}"
 
 

@@ -23,7 +23,7 @@ RELIABLE_CLUSTERS = 20
 RESAMPLES = 1000
 SEED = 0
 
-# Weights are drawn in blocks of about this many numbers, which bounds the memory at 60 MB.
+# Weights are kept for blocks of about this many numbers, which bounds the memory at 32 MB.
 _BLOCK = 4_000_000
 
 
@@ -98,10 +98,11 @@ def bootstrap(
     step = max(1, _BLOCK // clusters)
     for start in range(0, resamples, step):
         rows = min(step, resamples - start)
-        drawn = rng.integers(0, clusters, size=(rows, clusters))
-        drawn += clusters * np.arange(rows)[:, None]
-        weights = np.bincount(drawn.ravel(), minlength=rows * clusters).reshape(rows, clusters)
-        sums[start : start + rows] = weights.astype(np.float64) @ table
+        weights = np.empty((rows, clusters))
+        for row in weights:
+            drawn = rng.integers(0, clusters, size=clusters)
+            row[:] = np.bincount(drawn, minlength=clusters)
+        sums[start : start + rows] = weights @ table
     intervals: list[tuple[float, float] | None] = []
     column = 0
     for block in blocks:

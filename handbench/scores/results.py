@@ -257,6 +257,9 @@ class Evaluation:
         Sample ids expected but not predicted; predicted but not expected; predicted twice.
     warnings
         Sentences about predictions that look wrong (pixel frame, mirror image, joint order).
+    primary
+        Protocol name → (N, 21) score of each joint under the metric that ranks: its average is
+        the metric's value, NaN is left out. Paired tests and groups of hands are made from it.
     """
 
     results: list[Results]
@@ -265,3 +268,4 @@ class Evaluation:
     extra: list[str]
     duplicate: list[str]
     warnings: list[str] = field(default_factory=list)
+    primary: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)

@@ -146,11 +146,8 @@ def _three_d(matched: Matched) -> list[str]:
                 f"3D keypoints lie behind the camera (median z {depth:.2f} m): they look like "
                 'OpenGL axes, so set "axes": "opengl" or negate y and z'
             )
-        if (
-            float(np.abs(points).max(axis=(1, 2)).max())
-            < 0.3
-            < float(np.nanmedian(labelled[..., 2]))
-        ):
+        reach = float(np.linalg.norm(points, axis=-1).max())
+        if reach < 0.3 < float(np.nanmedian(labelled[..., 2])):
             warnings.append(
                 "3D keypoints stay within 0.3 m of the camera while the truth does not: they look "
                 'root-relative, so set "frame_3d": "root:wrist"'
@@ -160,7 +157,7 @@ def _three_d(matched: Matched) -> list[str]:
     if mirror < _FAR_BETTER * proper and proper > 0.005:
         warnings.append(
             f"3D keypoints fit far better as a mirror image (median {1e3 * mirror:.1f} instead of "
-            f"{1e3 * proper:.1f} mm): left hands were probably not mirrored back"
+            f"{1e3 * proper:.1f} mm): were images flipped and hands not flipped back?"
         )
     return warnings
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -93,7 +94,15 @@ def evaluate(
             file.close()
     if ids is not None:
         truth = truth.only(ids, ids_from)
-    return score(predictions, truth, presets, {"data_sha256": sha256_file(file.path)})
+    state = file.path.stat()
+    digest = _file_sha256(file.path, state.st_size, state.st_mtime_ns)
+    return score(predictions, truth, presets, {"data_sha256": digest})
+
+
+@functools.lru_cache(maxsize=4)
+def _file_sha256(path: Path, size: int, modified: int) -> str:
+    """Hash of a data file, read once for several models."""
+    return sha256_file(path)
 
 
 def score(
@@ -121,6 +130,12 @@ def score(
     distances = Distances(matched)
     made = {**provenance(), **(origin or {}), "predictions_sha256": predictions.sha256 or None}
     groups = Groups.of(truth)
+    primary = {
+        protocol.name: scores_of(protocol.primary, distances, protocol)
+        for protocol in protocols
+        if distances.reason_without(protocol.primary) is None
+        and protocol.primary.quantity != "coverage"
+    }
     return Evaluation(
         results=[_results(protocol, distances, groups, made) for protocol in protocols],
         errors=_sample_errors(distances),
@@ -128,6 +143,7 @@ def score(
         extra=matched.extra,
         duplicate=matched.duplicate,
         warnings=warnings_about(matched),
+        primary=primary,
     )
 
 
@@ -236,10 +252,9 @@ def _results(
         if metric.of == "model" and metric.quantity != "coverage":
             per_joint[name] = _per_joint(metric, scores)
     for name, interval in zip(blocks, bootstrap(list(blocks.values()))):
-        value = values[name]
-        values[name] = MetricValue(
-            value.value, value.unit, f"{value.definition}; {groups.remark()}", interval
-        )
+        plain = values[name]
+        definition = f"{plain.definition}; {groups.remark()}"
+        values[name] = replace(plain, definition=definition, ci95=interval)
     model = dict(predictions.model)
     if predictions.input:
         model["input"] = predictions.input

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,19 +13,29 @@ from typing import Any
 from handbench.errors import SourceError
 from handbench.files import describe_names, sha256_file
 
+_O_BINARY = getattr(os, "O_BINARY", 0)  # Windows would translate line ends
+
 
 class Folder:
     """An unpacked dataset."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._root = str(path)
 
     def read(self, name: str) -> bytes:
         """Bytes of one file, name relative with forward slashes."""
         try:
-            # Unbuffered: one system call less for files that are read whole.
-            with open(f"{self.path}/{name}", "rb", buffering=0) as stream:  # noqa: PTH123 - 3x faster
-                return stream.readall()
+            # Bare system calls take half the time of a file object, which matters for 130,240.
+            descriptor = os.open(f"{self._root}/{name}", os.O_RDONLY | _O_BINARY)
+            try:
+                size = os.fstat(descriptor).st_size
+                data = os.read(descriptor, size)
+                while len(data) < size and (rest := os.read(descriptor, size - len(data))):
+                    data += rest
+                return data
+            finally:
+                os.close(descriptor)
         except FileNotFoundError as error:
             raise SourceError(f"expected {name} in {self.path}, found no such file") from error
         except OSError as error:
@@ -35,7 +46,7 @@ class Folder:
         return (self.path / name).exists()
 
     def listing(self, folder: str) -> list[str]:
-        """Names of the files directly in `folder`, sorted; empty where there is no such folder."""
+        """Names of the entries directly in `folder`, sorted; empty where there is none such."""
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             return sorted(entry.name for entry in os.scandir(self.path / folder))
         return []
@@ -77,6 +88,8 @@ class Archives:
         for name in self._entries:
             folder, _, leaf = name.rpartition("/")
             self._folders.setdefault(folder, []).append(leaf)
+        tops = {name.partition("/")[0] for name in self._entries if "/" in name}
+        self._folders.setdefault("", []).extend(tops)
 
     def read(self, name: str) -> bytes:
         """Bytes of one member; zip's own checksum is verified."""
@@ -85,7 +98,14 @@ class Archives:
         archive, entry = self._entries[name]
         try:
             return archive.read(entry)
-        except (zipfile.BadZipFile, OSError, EOFError, ValueError) as error:
+        except (
+            zipfile.BadZipFile,
+            zlib.error,
+            OSError,
+            EOFError,
+            ValueError,
+            RuntimeError,  # encrypted, or packed by a method that Python lacks
+        ) as error:
             raise SourceError(
                 f"{name} in {archive.filename} is damaged ({error}); download the archive again"
             ) from error
@@ -95,7 +115,7 @@ class Archives:
         return name in self._entries or name in self._folders
 
     def listing(self, folder: str) -> list[str]:
-        """Names of the members directly in `folder`, sorted."""
+        """Names of the members directly in `folder`, sorted; at the top with the folders."""
         return sorted(self._folders.get(folder, []))
 
     def describe(self, names: Sequence[str]) -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ from handbench.camera import keypoint_box
 from handbench.errors import SourceError
 from handbench.files import describe_names, read_json
 from handbench.hand import NUM_JOINTS, OCCLUDED, UNLABELLED, VISIBILITY_UNKNOWN, VISIBLE
-from handbench.images import encoded_size
+from handbench.images import encoded_sizes
 from handbench.sources.archive import Folder
 from handbench.sources.block import SampleBlock
 from handbench.sources.manifest import Manifest
@@ -27,6 +27,8 @@ from handbench.sources.manifest import Manifest
 EXTRAS: frozenset[str] = frozenset()
 
 _BLOCK_ROWS = 512
+_IMAGE_FIELDS = ("id", "file_name")
+_ANNOTATION_FIELDS = ("id", "image_id")
 _SIDES = {"right": 1, "left": 0}
 
 
@@ -95,6 +97,11 @@ class COCO:
         self._annotations = dict(annotations)
         self._images = Folder(images_dir)
         self.split_unit = self.cluster_unit = "sequence_id" if blocks else manifest.split_unit
+        if blocks is not None and len(annotations) > 1:
+            raise SourceError(
+                f"split blocks cut one annotation file, found {len(annotations)}: "
+                f"{describe_names(str(path) for path in annotations.values())}"
+            )
         if not images_dir.is_dir():
             raise SourceError(f"expected a folder of images at {images_dir}, found none")
         self._splits: dict[str, _Split] = {}
@@ -122,17 +129,17 @@ class COCO:
                 f"expected a COCO file with 'images' and 'annotations' in {path}, found "
                 f"{describe_names(data) if isinstance(data, dict) else type(data).__name__}"
             )
-        images = {image["id"]: image for image in data["images"]}
+        images = {image["id"]: image for image in _records(data, "images", _IMAGE_FIELDS, path)}
         hands = []
         without_points = 0
-        for annotation in data["annotations"]:
+        for annotation in _records(data, "annotations", _ANNOTATION_FIELDS, path):
             if "keypoints" not in annotation:
                 without_points += 1
                 continue
-            if annotation.get("image_id") not in images:
+            if annotation["image_id"] not in images:
                 raise SourceError(
-                    f"annotation {annotation.get('id')} in {path} names image "
-                    f"{annotation.get('image_id')!r}, which is not among its {len(images):,} images"
+                    f"annotation {annotation['id']} in {path} names image "
+                    f"{annotation['image_id']!r}, which is not among its {len(images):,} images"
                 )
             hands.append((annotation, images[annotation["image_id"]]))
         if without_points:
@@ -171,11 +178,17 @@ class COCO:
         table = table[:, np.asarray(self.manifest.joint_order)]
         visibility = _visibility(table[..., 2])
         points = np.where((visibility != UNLABELLED)[..., None], table[..., :2], np.nan)
-        with_3d = all(hand.get("joint_cam") is not None for hand, _ in hands)
-        with_camera = all("cam_param" in image for _, image in hands)
+        lost = (~np.isfinite(points).all(axis=-1) & (visibility != UNLABELLED)).any(axis=1)
+        if lost.any():
+            raise SourceError(
+                f"annotation {hands[int(lost.argmax())][0]['id']} in {path} labels a keypoint "
+                "without finite coordinates; correct it, or give it v = 0"
+            )
+        with_3d = any(hand.get("joint_cam") is not None for hand, _ in hands)
+        with_camera = all(image.get("cam_param") is not None for _, image in hands)
         return _Split(
             sample_id=_sample_ids(hands),
-            file_name=[image["file_name"] for _, image in hands],
+            file_name=[_slashes(image["file_name"]) for _, image in hands],
             image_id=[_stem(image["file_name"]) for _, image in hands],
             sequence_id=sequence_id,
             keypoints_2d=points,
@@ -208,10 +221,7 @@ class COCO:
         for start in range(0, stop, _BLOCK_ROWS):
             rows = slice(start, min(start + _BLOCK_ROWS, stop))
             images = [self._images.read(name) for name in part.file_name[rows]]
-            sizes = [
-                encoded_size(data, self._images.where(name))
-                for data, name in zip(images, part.file_name[rows])
-            ]
+            sizes = encoded_sizes(images, part.file_name[rows], str(self._images.path))
             valid = part.visibility[rows] != UNLABELLED
             xyz = None if part.keypoints_3d is None else part.keypoints_3d[rows]
             valid_3d = np.zeros_like(valid)
@@ -223,7 +233,7 @@ class COCO:
             yield SampleBlock(
                 sample_id=part.sample_id[rows],
                 images=images,
-                image_size=np.array(sizes, dtype=np.int32),
+                image_size=sizes,
                 keypoints_2d=part.keypoints_2d[rows],
                 valid_2d=valid,
                 valid_3d=valid_3d,
@@ -285,8 +295,29 @@ def open_source(
     return COCO(annotations, Path(images_dir), replace(manifest, **changes), blocks)
 
 
+def _records(
+    data: dict[str, Any], name: str, fields: Sequence[str], path: Path
+) -> list[dict[str, Any]]:
+    """The list `name` of a COCO file, every entry of which must hold `fields`."""
+    records = data[name]
+    if not isinstance(records, list):
+        raise SourceError(f"expected a list of {name} in {path}, found {type(records).__name__}")
+    for number, record in enumerate(records):
+        missing = [f for f in fields if not isinstance(record, dict) or f not in record]
+        if missing:
+            raise SourceError(
+                f"entry {number} of {name} in {path} has no {missing[0]!r}: expected COCO's fields"
+            )
+    return records
+
+
 def _stem(file_name: str) -> str:
-    return str(PurePosixPath(file_name.replace("\\", "/")).with_suffix(""))
+    return str(PurePosixPath(_slashes(file_name)).with_suffix(""))
+
+
+def _slashes(file_name: str) -> str:
+    # Files written on Windows may hold backslashes.
+    return file_name.replace("\\", "/")
 
 
 def _sample_ids(hands: list[tuple[dict[str, Any], dict[str, Any]]]) -> list[str]:
@@ -303,11 +334,15 @@ def _numbers(
     values: Any, shape: tuple[int, ...], what: str, hand: dict[str, Any], path: Path
 ) -> npt.NDArray[np.float64]:
     try:
-        return np.array(values, dtype=np.float64).reshape(shape)
+        array = np.array(values, dtype=np.float64)
+        # Flat or nested, but never of another shape: a 3×21 table is no 21×3 one.
+        if array.ndim > 1 and array.shape != shape:
+            raise ValueError(f"shape {array.shape}")
+        return array.reshape(shape)
     except (TypeError, ValueError) as error:
         raise SourceError(
-            f"annotation {hand.get('id')} in {path}: expected {what}, found something else; a "
-            "hand has 21 keypoints"
+            f"record {hand['id']} in {path}: expected {what}, found something else; a hand has "
+            "21 keypoints"
         ) from error
 
 
@@ -319,7 +354,10 @@ def _keypoints(hand: dict[str, Any], path: Path) -> npt.NDArray[np.float64]:
 
 
 def _joints_3d(hand: dict[str, Any], path: Path) -> npt.NDArray[np.float64]:
-    return _numbers(hand["joint_cam"], (NUM_JOINTS, 3), "joint_cam of 21×3 mm", hand, path)
+    given = hand.get("joint_cam")
+    if given is None:
+        return np.full((NUM_JOINTS, 3), np.nan)
+    return _numbers(given, (NUM_JOINTS, 3), "joint_cam of 21×3 mm", hand, path)
 
 
 def _box(hand: dict[str, Any], path: Path) -> npt.NDArray[np.float64]:
@@ -327,7 +365,7 @@ def _box(hand: dict[str, Any], path: Path) -> npt.NDArray[np.float64]:
 
 
 def _camera(image: dict[str, Any], path: Path) -> npt.NDArray[np.float64]:
-    given = image["cam_param"]
+    given = image["cam_param"] if isinstance(image["cam_param"], dict) else {}
     (fx, fy) = _numbers(given.get("focal"), (2,), "cam_param.focal as fx, fy", image, path)
     (cx, cy) = _numbers(given.get("princpt"), (2,), "cam_param.princpt as cx, cy", image, path)
     return np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])

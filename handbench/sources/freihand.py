@@ -19,7 +19,7 @@ from handbench.camera import image_box, project
 from handbench.errors import SourceError
 from handbench.files import describe_names, parse_json
 from handbench.hand import NUM_JOINTS, UNLABELLED, VISIBILITY_UNKNOWN
-from handbench.images import encoded_size
+from handbench.images import encoded_size, encoded_sizes
 from handbench.sources.archive import RawFiles, open_raw
 from handbench.sources.block import SampleBlock
 from handbench.sources.instants import cluster_instants, describe_clusters
@@ -44,7 +44,6 @@ class _Native:
     camera: npt.NDArray[np.float64]
     scale: npt.NDArray[np.float64]
     xyz: npt.NDArray[np.float64] | None
-    mano: npt.NDArray[np.float64] | None
     versions: int
     instant: list[str] = field(default_factory=list)
 
@@ -95,7 +94,7 @@ class FreiHAND:
                     "such file; take it from the original archive"
                 )
             return None
-        labels = {name: self._read_labels(native, name) for name in ("K", "scale", "xyz", "mano")}
+        labels = {name: self._read_labels(native, name) for name in ("K", "scale", "xyz")}
         camera, scale = labels["K"], labels["scale"]
         if camera is None or scale is None or (native == "training" and labels["xyz"] is None):
             missing = [n for n in ("K", "scale", "xyz") if labels[n] is None]
@@ -105,7 +104,13 @@ class FreiHAND:
             )
         self._check_lengths(native, labels)
         versions = self._check_images(native, images, len(camera))
-        found = _Native(native, camera, scale, labels["xyz"], labels["mano"], versions)
+        if native == "training" and not self._versions_of(versions):
+            asked = ", ".join(VERSIONS[v] for v in self._chosen)
+            raise SourceError(
+                f"expected version {asked} of the training images in {self._raw.path}, found only "
+                f"{', '.join(VERSIONS[:versions])}; choose other --versions"
+            )
+        found = _Native(native, camera, scale, labels["xyz"], versions)
         self._check_camera(found)
         self._check_depth(found)
         self._group_instants(found)
@@ -165,7 +170,7 @@ class FreiHAND:
 
     def _check_camera(self, found: _Native) -> None:
         # v2 was warped so that the principal point is the image centre; v1 was not.
-        name = self._image_name(found.native, 0)
+        name = f"{found.native}/rgb/00000000.jpg"
         height, width = encoded_size(self._raw.read(name), self._raw.where(name))
         centre = np.array([width / 2, height / 2])
         off = np.abs(found.camera[:, :2, 2] - centre).max(axis=1) > 1e-3
@@ -215,8 +220,9 @@ class FreiHAND:
                     f"{native.native} has {native.annotations:,} of {expected.annotations:,} "
                     "annotations"
                 )
-            elif expected.samples and native.annotations * native.versions != expected.samples:
-                short.append(f"{native.native} has {native.versions} of {len(VERSIONS)} versions")
+            elif expected.samples and len(self._image_ids(split)) != expected.samples:
+                taken = len(self._image_ids(split)) // native.annotations
+                short.append(f"{taken} of the {len(VERSIONS)} versions of {native.native}")
         if not short:
             return self.manifest.name
         name = f"{self.manifest.name}-subset"
@@ -234,13 +240,13 @@ class FreiHAND:
 
     def _image_ids(self, split: str) -> npt.NDArray[np.intp]:
         native = self._native[split]
-        versions = [v for v in self._chosen if v < native.versions] if native.versions > 1 else [0]
+        versions = self._versions_of(native.versions) if native.native == "training" else [0]
         per_version = np.arange(native.annotations)
         return np.concatenate([per_version + v * native.annotations for v in versions])
 
-    @staticmethod
-    def _image_name(native: str, image_id: int) -> str:
-        return f"{native}/rgb/{image_id:08d}.jpg"
+    def _versions_of(self, available: int) -> list[int]:
+        """The chosen versions among the `available` first ones."""
+        return [version for version in self._chosen if version < available]
 
     def blocks(
         self, split: str, extras: frozenset[str] = frozenset(), limit: int | None = None
@@ -260,16 +266,14 @@ class FreiHAND:
         for start in range(0, len(image_ids), _BLOCK_ROWS):
             ids = image_ids[start : start + _BLOCK_ROWS]
             rows = ids % native.annotations
-            names = [self._image_name(native.native, i) for i in ids]
+            numbers = [f"{i:08d}" for i in ids.tolist()]
+            names = [f"{native.native}/rgb/{number}.jpg" for number in numbers]
             images = [self._raw.read(name) for name in names]
-            size = np.array(
-                [encoded_size(data, f"{self._raw.path}/{n}") for data, n in zip(images, names)],
-                dtype=np.int32,
-            )
+            size = encoded_sizes(images, names, str(self._raw.path))
             valid = np.full((len(ids), NUM_JOINTS), known)
             visibility = VISIBILITY_UNKNOWN if known else UNLABELLED
             yield SampleBlock(
-                sample_id=[f"{native.native}/{i:08d}" for i in ids],
+                sample_id=[f"{native.native}/{number}" for number in numbers],
                 images=images,
                 image_size=size,
                 keypoints_2d=uv[rows],
@@ -291,10 +295,12 @@ class FreiHAND:
         self, native: _Native, extras: frozenset[str], image_ids: npt.NDArray[np.intp]
     ) -> dict[str, npt.NDArray[Any]]:
         columns: dict[str, npt.NDArray[Any]] = {"scale": native.scale}
-        if "mano" in extras and native.mano is not None:
-            columns["mano_pose"] = native.mano[:, :48].astype(np.float32)
-            columns["mano_shape"] = native.mano[:, 48:58].astype(np.float32)
-            columns["mano_trans"] = _mano_root(native.mano, native.camera).astype(np.float32)
+        mano = self._read_labels(native.native, "mano") if "mano" in extras else None
+        if mano is not None:
+            self._check_lengths(native.native, {"K": native.camera, "mano": mano})
+            columns["mano_pose"] = mano[:, :48].astype(np.float32)
+            columns["mano_shape"] = mano[:, 48:58].astype(np.float32)
+            columns["mano_trans"] = _mano_root(mano, native.camera).astype(np.float32)
         if "vertices" in extras and self._raw.has(f"{native.native}_verts.json"):
             needed = min(native.annotations, int((image_ids % native.annotations).max()) + 1)
             columns["vertices"] = self._read_vertices(native, needed)
@@ -306,6 +312,8 @@ class FreiHAND:
         vertices: npt.NDArray[np.float32] | None = None
         found = 0
         for entry in iterate_entries(self._raw.read(file), where):
+            if found == needed < native.annotations:
+                break  # --limit wants no more
             if vertices is None:
                 vertices = np.empty((needed, *entry.shape), dtype=np.float32)
             if entry.shape != vertices.shape[1:] or not np.isfinite(entry).all():
@@ -313,14 +321,15 @@ class FreiHAND:
                     f"entry {found} of {where}: expected {vertices.shape[1:]} finite numbers, "
                     f"found {entry.shape}"
                 )
-            vertices[found] = entry
+            if found < needed:
+                vertices[found] = entry
             found += 1
-            if found == needed:
-                return vertices
-        raise SourceError(
-            f"expected {native.annotations:,} entries in {where}, found {found:,}; take the file "
-            "from the original archive"
-        )
+        if vertices is None or found != needed:
+            raise SourceError(
+                f"expected {native.annotations:,} entries in {where}, found {found:,}; take the "
+                "file from the original archive"
+            )
+        return vertices
 
     def column_attributes(self) -> dict[str, dict[str, Any]]:
         """What the MANO columns mean: pose relative to the mean pose, root at joint 9."""
@@ -378,7 +387,7 @@ def _version_numbers(versions: Sequence[str] | None) -> tuple[int, ...]:
     for version in versions:
         if version in VERSIONS:
             numbers.add(VERSIONS.index(version))
-        elif version.isdigit() and int(version) < len(VERSIONS):
+        elif version.isdecimal() and int(version) < len(VERSIONS):
             numbers.add(int(version))
         else:
             raise SourceError(
@@ -390,19 +399,28 @@ def _version_numbers(versions: Sequence[str] | None) -> tuple[int, ...]:
 def _as_array(entries: list[Any], shape: tuple[int, ...], where: str) -> npt.NDArray[np.float64]:
     """Entries as one array; the first entry of another shape is named."""
     try:
-        array = np.array(entries, dtype=np.float64)
-        # MANO vectors come with one list level more than they need.
-        return array.reshape(len(entries), *shape)
-    except (TypeError, ValueError) as error:
-        for row, entry in enumerate(entries):
-            try:
-                np.array(entry, dtype=np.float64).reshape(shape)
-            except (TypeError, ValueError):
-                raise SourceError(
-                    f"entry {row} of {where}: expected {'×'.join(map(str, shape)) or 'one'} "
-                    "numbers, found something else; take the file from the original archive"
-                ) from error
-        raise
+        return _without_extra_levels(np.array(entries, dtype=np.float64), (len(entries), *shape))
+    except (TypeError, ValueError):
+        pass  # which entry it is takes a slower look
+    arrays = []
+    for row, entry in enumerate(entries):
+        try:
+            arrays.append(_without_extra_levels(np.array(entry, dtype=np.float64), shape))
+        except (TypeError, ValueError) as error:
+            raise SourceError(
+                f"entry {row} of {where}: expected {'×'.join(map(str, shape)) or 'one'} "
+                "numbers, found something else; take the file from the original archive"
+            ) from error
+    return np.stack(arrays)
+
+
+def _without_extra_levels(
+    array: npt.NDArray[np.float64], shape: tuple[int, ...]
+) -> npt.NDArray[np.float64]:
+    """MANO vectors come with one list level more than they need; a 3×21 table is no 21×3 one."""
+    if [n for n in array.shape if n != 1] != [n for n in shape if n != 1]:
+        raise ValueError(f"shape {array.shape}")
+    return array.reshape(shape)
 
 
 def _mano_root(

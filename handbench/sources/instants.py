@@ -9,11 +9,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from handbench.hand import NUM_JOINTS
+from handbench.hand import FINGERTIPS, NUM_JOINTS
 
 TOLERANCE_M = 0.0002
 """Largest difference of any joint distance within an instant: 0.2 mm, far above the rounding of
 JSON labels and below what a moving hand changes between frames."""
+
+_BLOCK_PAIRS = 4096
 
 
 def cluster_instants(
@@ -36,24 +38,54 @@ def cluster_instants(
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
-    from scipy.spatial import cKDTree
 
-    count = len(keypoints_3d)
-    if count == 0:
+    if len(keypoints_3d) == 0:
         return np.zeros(0, dtype=np.intp)
-    first, second = np.triu_indices(NUM_JOINTS, k=1)
-    # Joint-to-joint lengths, in blocks: 210 numbers a hand.
-    lengths = np.empty((count, len(first)))
-    for start in range(0, count, 4096):
-        block = keypoints_3d[start : start + 4096]
-        lengths[start : start + 4096] = np.linalg.norm(block[:, first] - block[:, second], axis=-1)
-    pairs = cKDTree(lengths).query_pairs(tolerance_m, p=np.inf, output_type="ndarray")
+    # Repeated labels would give a number of pairs that grows with the square of the repeats.
+    rows = np.ascontiguousarray(keypoints_3d).reshape(len(keypoints_3d), -1)
+    _, first_row, hand = np.unique(
+        rows.view(np.dtype((np.void, rows.shape[1] * rows.itemsize)))[:, 0],
+        return_index=True,
+        return_inverse=True,
+    )
+    count = len(first_row)
+    pairs = _agreeing_pairs(keypoints_3d[first_row], tolerance_m)
     graph = coo_array((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
-    _, label = connected_components(graph, directed=False)
+    label = connected_components(graph, directed=False)[1][hand]
     # The first hand names the group: stable whatever order the labels come in.
     _, first_of_label = np.unique(label, return_index=True)
     groups: npt.NDArray[np.intp] = first_of_label[label]
     return groups
+
+
+def _agreeing_pairs(
+    keypoints_3d: npt.NDArray[np.float64], tolerance_m: float
+) -> npt.NDArray[np.intp]:
+    """(P, 2) pairs of hands whose joint distances all agree."""
+    from scipy.spatial import cKDTree
+
+    # A tree on a few telling distances finds the candidates; all 210 decide.
+    few = np.array([(a, b) for a in (0, *FINGERTIPS) for b in (0, *FINGERTIPS) if a < b])
+    tree = cKDTree(_lengths(keypoints_3d, few))
+    pairs: npt.NDArray[np.intp] = tree.query_pairs(tolerance_m, p=np.inf, output_type="ndarray")
+    joints = np.stack(np.triu_indices(NUM_JOINTS, k=1), axis=1)
+    keep = np.empty(len(pairs), dtype=bool)
+    for start in range(0, len(pairs), _BLOCK_PAIRS):
+        block = pairs[start : start + _BLOCK_PAIRS]
+        away = _lengths(keypoints_3d[block[:, 0]], joints) - _lengths(
+            keypoints_3d[block[:, 1]], joints
+        )
+        keep[start : start + _BLOCK_PAIRS] = np.abs(away).max(axis=1) <= tolerance_m
+    return pairs[keep]
+
+
+def _lengths(
+    keypoints_3d: npt.NDArray[np.float64], joints: npt.NDArray[np.intp]
+) -> npt.NDArray[np.float64]:
+    """(N, D) distances between the (D, 2) pairs of joints."""
+    away = keypoints_3d[:, joints[:, 0]] - keypoints_3d[:, joints[:, 1]]
+    lengths: npt.NDArray[np.float64] = np.sqrt(np.einsum("njk,njk->nj", away, away))
+    return lengths
 
 
 def describe_clusters(groups: npt.NDArray[np.intp]) -> str:

@@ -43,7 +43,9 @@ def iterate_entries(data: bytes, where: str) -> Iterator[npt.NDArray[np.float64]
         raise SourceError(f"expected a JSON array in {where}, found none")
     index = 0
     for match in _ENTRY_END.finditer(data, start):
-        entry = parse_json(data[start : match.end()].lstrip(b", \r\n\t"), "an entry", where)
+        entry = parse_json(
+            data[start : match.end()].lstrip(b", \r\n\t"), "an entry", where, SourceError
+        )
         try:
             table = np.array(entry, dtype=np.float64)
         except (TypeError, ValueError) as error:

@@ -54,7 +54,13 @@ REST_SPREAD_DEG: tuple[float, ...] = (0.0, -19.0, -4.0, 11.0, 26.0)
 """Rest direction of each finger in the plane of the palm; poses name the direction they want."""
 
 FINGER_BASES_MM: Floats = np.array(
-    [(-23.0, 21.0, -9.0), (-23.5, 86.0, -1.0), (-1.5, 88.5, 1.0), (18.5, 82.0, -1.0), (35.5, 72.0, -5.0)]
+    [
+        (-23.0, 21.0, -9.0),
+        (-23.5, 86.0, -1.0),
+        (-1.5, 88.5, 1.0),
+        (18.5, 82.0, -1.0),
+        (35.5, 72.0, -5.0),
+    ]
 )
 """Thumb CMC and the four MCP joints, shared with :data:`PHALANX_MM`'s rows."""
 
@@ -90,7 +96,11 @@ BONE_NAMES: tuple[str, ...] = (
 NUM_BONES = len(BONE_NAMES)
 FOREARM, PALM, THUMB = 0, 1, 2
 BONE_PARENTS: tuple[int, ...] = (
-    (PALM, PALM, PALM, 2, 3) + (PALM, 5, 6, 7) + (PALM, 9, 10, 11) + (PALM, 13, 14, 15) + (PALM, 17, 18, 19)
+    *(PALM, PALM, PALM, 2, 3),
+    *(PALM, 5, 6, 7),
+    *(PALM, 9, 10, 11),
+    *(PALM, 13, 14, 15),
+    *(PALM, 17, 18, 19),
 )
 """Bone that carries each bone; the palm carries itself."""
 
@@ -127,10 +137,10 @@ MEAN_SHAPE = HandShape(np.ones(3), np.ones((5, 3)), np.ones(5))
 
 def sample_shape(rng: np.random.Generator) -> HandShape:
     """Draw a hand: size, slenderness, finger proportions."""
-    size = np.clip(rng.normal(0.99, 0.04), 0.92, 1.07)
+    size = np.clip(rng.normal(0.985, 0.04), 0.92, 1.05)
     slender = np.clip(rng.normal(0.0, 0.05), -0.09, 0.09)
-    length = size * np.clip(rng.normal(1.0, 0.012), 0.98, 1.02)
-    fingers = size * np.clip(rng.normal(0.995, 0.035, 5), 0.93, 1.06)[:, None]
+    length = size * np.clip(rng.normal(1.0, 0.01), 0.98, 1.02)
+    fingers = size * np.clip(rng.normal(0.99, 0.04) + rng.normal(0.0, 0.02, 5), 0.9, 1.06)[:, None]
     phalanx = fingers * np.clip(rng.normal(1.0, 0.025, (5, 3)), 0.95, 1.05)
     stout = size * (1.0 - slender)
     thickness = stout * np.clip(rng.normal(1.0, 0.025, 5), 0.95, 1.05)
@@ -218,9 +228,11 @@ def rest_joints(shape: HandShape) -> tuple[Floats, Floats]:
     joints = np.zeros((NUM_JOINTS, 3))
     bases = FINGER_BASES_MM * shape.palm
     for finger in range(5):
-        ends = bases[finger] + np.cumsum(PHALANX_MM[finger] * shape.phalanx[finger])[
-            :, None
-        ] * REST_DIRECTIONS[finger]
+        ends = (
+            bases[finger]
+            + np.cumsum(PHALANX_MM[finger] * shape.phalanx[finger])[:, None]
+            * REST_DIRECTIONS[finger]
+        )
         joints[4 * finger + 1] = bases[finger]
         joints[4 * finger + 2 : 4 * finger + 5] = ends
     return joints * 1e-3, METACARPAL_BASES_MM * shape.palm * 1e-3

@@ -34,16 +34,18 @@ def noise(rng: np.random.Generator, size: int, cells: int, octaves: int, decay: 
         total += strength * np.asarray(layer)
         power += strength**2
         strength *= decay
-    return total / np.sqrt(power)
+    out: Floats = total / np.sqrt(power)
+    return out
 
 
 def _palette(rng: np.random.Generator, count: int) -> Floats:
-    """Colours (count, 3) of one picture, 0-1 sRGB: related in hue, some greyer than others."""
-    hue = rng.random() + rng.normal(0.0, 0.09, count)
-    grey = rng.beta(2.0, 1.3, count)[:, None]
-    light = rng.uniform(0.08, 0.92, count)[:, None]
-    wheel = 0.5 + 0.5 * np.cos(2.0 * np.pi * (hue[:, None] + np.array([0.0, 1 / 3, 2 / 3])))
-    return np.asarray(np.clip(light * (grey + (1.0 - grey) * wheel * 1.5), 0.0, 1.0))
+    """Colours (count, 3) of one picture, 0-1 sRGB: mostly greys and earths, a few bright."""
+    hue = np.where(rng.random(count) < 0.6, 0.02 + 0.12 * rng.random(count), rng.random(count))
+    strength = rng.beta(1.1, 3.5, count)
+    light = rng.beta(1.4, 1.4, count) * 0.9 + 0.04
+    # Three cosines a third of a turn apart: a colour wheel without corners.
+    wheel = np.cos(2.0 * np.pi * (hue[:, None] - np.array([0.0, 1.0 / 3.0, 2.0 / 3.0])))
+    return np.asarray(np.clip(light[:, None] * (1.0 + 0.75 * strength[:, None] * wheel), 0.0, 1.0))
 
 
 def green_screen(rng: np.random.Generator, size: int) -> Floats:
@@ -53,7 +55,9 @@ def green_screen(rng: np.random.Generator, size: int) -> Floats:
     angle = rng.uniform(0.0, np.pi)
     y, x = np.mgrid[0:size, 0:size] / size - 0.5
     across = x * np.cos(angle) + y * np.sin(angle)
-    folds = np.sin(2.0 * np.pi * rng.uniform(1.0, 4.0) * (across + 0.03 * noise(rng, size, 3, 2, 0.5)))
+    folds = np.sin(
+        2.0 * np.pi * rng.uniform(1.0, 4.0) * (across + 0.03 * noise(rng, size, 3, 2, 0.5))
+    )
     light += 0.06 * folds - 0.25 * (x**2 + y**2)
     if rng.random() < 0.5:  # a seam between two cloths
         seam = y - rng.uniform(-0.4, 0.5) - rng.uniform(-0.4, 0.4) * x
@@ -63,44 +67,55 @@ def green_screen(rng: np.random.Generator, size: int) -> Floats:
 
 
 def _room(rng: np.random.Generator, size: int) -> Floats:
-    """Walls, floor and things that stand about."""
-    colors = (_palette(rng, 24) * 255).astype(int)
-    image = Image.new("RGB", (size, size), tuple(colors[0]))
+    """Walls, floor and things that stand about, more or less out of focus."""
+    colors = [tuple(int(255 * v) for v in color) for color in _palette(rng, 28)]
+    image = Image.new("RGB", (size, size), colors[0])
     draw = ImageDraw.Draw(image)
     floor = rng.uniform(0.35, 0.95) * size
-    tilt = rng.normal(0.0, 0.15) * size
-    draw.polygon([(0, floor), (size, floor + tilt), (size, size), (0, size)], fill=tuple(colors[1]))
-    for color in colors[2 : 4 + rng.integers(18)]:
-        corner = rng.uniform(-0.2, 1.0, 2) * size
-        side = size * rng.uniform(0.03, 0.45, 2) * rng.choice([0.35, 1.0], 2)
-        kind = rng.choice(4, p=(0.5, 0.15, 0.2, 0.15))
-        far = corner + side
+    slant = rng.normal(0.0, 0.15)
+    draw.polygon(
+        [(0, floor), (size, floor + slant * size), (size, size), (0, size)], fill=colors[1]
+    )
+    # Things share the camera's roll: edges run along two directions.
+    roll = rng.normal(0.0, 0.15)
+    turn = np.array([[np.cos(roll), -np.sin(roll)], [np.sin(roll), np.cos(roll)]])
+    square = np.array([(-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5)])
+    for color in colors[2 : 5 + rng.integers(20)]:
+        centre = rng.uniform(0.0, 1.0, 2) * size
+        side = size * rng.uniform(0.03, 0.4, 2) * rng.choice([0.3, 1.0, 2.0], 2, p=(0.4, 0.4, 0.2))
+        kind = rng.choice(4, p=(0.5, 0.12, 0.23, 0.15))
         if kind == 1:
-            draw.ellipse([*corner, *far], fill=tuple(color))
-        elif kind == 2:
-            width = int(max(1, size * rng.uniform(0.008, 0.07)))
-            ends = rng.uniform(-0.2, 1.2, (2, 2)) * size
-            draw.line([tuple(ends[0]), tuple(ends[1])], fill=tuple(color), width=width)
+            draw.ellipse([*(centre - side / 3), *(centre + side / 3)], fill=color)
+        elif kind == 2:  # a pole or cable, upright or level
+            long = np.array([0.5 * size, 0.0]) * rng.uniform(0.5, 3.0)
+            long = turn @ (long if rng.random() < 0.4 else long[::-1])
+            width = int(max(1, size * rng.uniform(0.008, 0.06)))
+            draw.line([tuple(centre - long), tuple(centre + long)], fill=color, width=width)
         else:
-            lean = rng.normal(0.0, 0.06, (4, 2)) * size
-            square = np.array([corner, (far[0], corner[1]), far, (corner[0], far[1])]) + lean
-            draw.polygon([tuple(p) for p in square], fill=tuple(color))
-            if kind == 3:  # a bright window or poster inside it
-                inside = square.mean(0) + 0.75 * (square - square.mean(0))
-                draw.polygon([tuple(p) for p in inside], fill=(230, 236, 240))
-    image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 3.0) * size / 224.0))
+            corners = (square * side) @ turn.T + centre
+            draw.polygon([tuple(p) for p in corners], fill=color)
+            if kind == 3:  # a window, poster or screen in a frame
+                glass = int(rng.uniform(150, 250))
+                inside = (square * (side - 0.12 * side.min())) @ turn.T + centre
+                draw.polygon([tuple(p) for p in inside], fill=(glass, glass, min(255, glass + 8)))
+    image = image.filter(ImageFilter.GaussianBlur(rng.gamma(2.0, 0.9) * size / 224.0))
     picture = np.asarray(image) / 255.0
-    shade = 1.0 + 0.13 * noise(rng, size, 2, 5, 0.55)
+    shade = 1.0 + 0.12 * noise(rng, size, 2, 2, 0.5) + 0.04 * noise(rng, size, 20, 3, 0.8)
     return np.asarray(np.clip(picture * shade[..., None], 0.0, 1.0))
 
 
 def _foliage(rng: np.random.Generator, size: int) -> Floats:
-    """Leaves, gravel, fur: busy noise ramped through a few colours."""
-    height = noise(rng, size, int(rng.integers(3, 9)), 6, rng.uniform(0.6, 1.0))
+    """Leaves, gravel, cloth: busy noise ramped through a few colours of one family."""
+    height = noise(rng, size, int(rng.integers(6, 18)), 5, rng.uniform(0.7, 1.0))
+    height += 0.5 * noise(rng, size, 2, 1, 0.5)
     colors = _palette(rng, 4)
+    if rng.random() < 0.4:
+        colors = 0.4 * colors + 0.6 * colors * np.array([0.85, 1.0, 0.6])
+    colors = 0.5 * (colors + colors.mean(-1, keepdims=True))
     colors = colors[np.argsort(colors.sum(-1))]
-    at = np.clip((height + 1.6) / 3.2, 0.0, 1.0)
-    return np.stack([np.interp(at, (0.0, 0.35, 0.7, 1.0), colors[:, c]) for c in range(3)], -1)
+    colors = colors[0] + rng.uniform(0.5, 1.0) * (colors - colors[0])
+    at = 1.0 / (1.0 + np.exp(-1.3 * height))
+    return np.stack([np.interp(at, (0.0, 0.4, 0.7, 1.0), colors[:, c]) for c in range(3)], -1)
 
 
 def _planks(rng: np.random.Generator, size: int) -> Floats:

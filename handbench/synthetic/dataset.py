@@ -40,7 +40,7 @@ VERSIONS = 4
 """Versions of every training picture; 0 stands before a green screen."""
 MARKER = "handbench_source.json"
 LABEL_NAMES = ("K", "xyz", "verts", "scale", "mano")
-MIN_SIZE = 32
+MIN_SIZE, MAX_SIZE = 32, 2048
 JPEG_QUALITY = 95
 DECIMALS = 7
 """Labels are rounded to a tenth of a micrometre."""
@@ -88,6 +88,7 @@ def hand_images(seed: int, split: Split, size: int = 224) -> Iterator[HandImage]
     size
         Width and height, pixels.
     """
+    # Any version but 0 has a varied background, as all of FreiHAND's evaluation pictures have.
     versions = range(VERSIONS) if split is Split.TRAINING else range(VERSIONS, VERSIONS + 1)
     for picture in pictures(seed, split, size):
         yield _photograph(picture, size, versions)
@@ -166,7 +167,7 @@ def write_sample_dataset(
     seed
         Not negative.
     size
-        Width and height of the pictures, pixels, at least 32.
+        Width and height of the pictures, pixels, 32 to 2048.
     progress
         Show a bar when standard error is a terminal.
 
@@ -177,12 +178,17 @@ def write_sample_dataset(
     HandbenchError
         If a number is out of range, or the folder cannot be written.
     """
-    if count < 1 or seed < 0 or size < MIN_SIZE:
+    if count < 1 or seed < 0 or not MIN_SIZE <= size <= MAX_SIZE:
         raise HandbenchError(
-            f"a sample needs count ≥ 1, seed ≥ 0 and size ≥ {MIN_SIZE}, "
+            f"a sample needs count ≥ 1, seed ≥ 0 and a size from {MIN_SIZE} to {MAX_SIZE}, "
             f"found count {count}, seed {seed}, size {size}"
         )
-    out_dir = Path(out_dir)
+    out_dir = Path(out_dir).absolute()
+    if out_dir == Path.cwd():
+        # The finished folder takes its place by a rename, which would pull this one away.
+        raise SourceError(
+            f"expected a folder to create, found the current folder {out_dir}; name a new one"
+        )
     if out_dir.exists() and not (out_dir.is_dir() and not any(out_dir.iterdir())):
         found = "a folder with files in it" if out_dir.is_dir() else "a file"
         raise SourceError(
@@ -196,10 +202,16 @@ def write_sample_dataset(
         desc="sample",
         disable=None if progress else True,
     )
-    with bar, atomic_path(out_dir) as folder:
-        for split, number in ((Split.TRAINING, count), (Split.EVALUATION, evaluation)):
-            _write_split(folder, split, number, seed, size, bar)
-        write_json(folder / MARKER, _marker(count, evaluation, seed, size))
+    try:
+        with bar, atomic_path(out_dir) as folder:
+            for split, number in ((Split.TRAINING, count), (Split.EVALUATION, evaluation)):
+                _write_split(folder, split, number, seed, size, bar)
+            write_json(folder / MARKER, _marker(count, evaluation, seed, size))
+    except OSError as error:
+        raise HandbenchError(
+            f"cannot write the sample to {out_dir}: {error.strerror or error}; "
+            "nothing was left there, choose another place or make room"
+        ) from error
 
 
 def _write_split(

@@ -49,7 +49,7 @@ class Solid:
         )
 
 
-def _revolved(profile: Floats, normals: Floats, around: int = 28) -> tuple[Floats, Floats, Ints]:
+def _revolved(profile: Floats, normals: Floats, around: int = 24) -> tuple[Floats, Floats, Ints]:
     """Turn a profile (K, 2) of (radius, height) about the z axis."""
     angle = np.arange(around) * (2.0 * np.pi / around)
     ring = np.stack([np.cos(angle), np.sin(angle)], -1)
@@ -80,9 +80,14 @@ def _ball(radius: float) -> tuple[Floats, Floats, Ints]:
 def _cylinder(radius: float, length: float) -> tuple[Floats, Floats, Ints]:
     """Along z, with flat ends and a narrow bevel that catches the light."""
     half, bevel = 0.5 * length, 0.12 * radius
-    profile = [(1e-6, -half), (radius - bevel, -half), (radius - bevel, -half), (radius, bevel - half)]
+    profile = [
+        (1e-6, -half),
+        (radius - bevel, -half),
+        (radius - bevel, -half),
+        (radius, bevel - half),
+    ]
     facing = [(0.0, -1.0), (0.0, -1.0), (0.7, -0.7), (1.0, 0.0)]
-    body = [(radius, z) for z in np.linspace(bevel - half, half - bevel, 12)]
+    body = [(radius, z) for z in np.linspace(bevel - half, half - bevel, 40)]
     rows = [*profile, *body, *((r, -z) for r, z in reversed(profile))]
     normals = [*facing, *((1.0, 0.0) for _ in body), *((r, -z) for r, z in reversed(facing))]
     return _revolved(np.array(rows), np.array(normals))
@@ -90,9 +95,17 @@ def _cylinder(radius: float, length: float) -> tuple[Floats, Floats, Ints]:
 
 def _box(sides: Floats) -> tuple[Floats, Floats, Ints]:
     """Six flat faces of 4 × 4 squares each, so that colours can change along them."""
-    vertices, normals, faces = [], [], []
+    vertices: list[Floats] = []
+    normals: list[Floats] = []
+    faces: list[Ints] = []
     grid = np.linspace(-0.5, 0.5, 5)
-    quads = np.array([(5 * i + j, 5 * i + j + 1, 5 * i + j + 6, 5 * i + j + 5) for i in range(4) for j in range(4)])
+    quads = np.array(
+        [
+            (5 * i + j, 5 * i + j + 1, 5 * i + j + 6, 5 * i + j + 5)
+            for i in range(4)
+            for j in range(4)
+        ]
+    )
     for axis in range(3):
         for sign in (-1.0, 1.0):
             u, v = np.meshgrid(grid, grid, indexing="ij")
@@ -171,7 +184,9 @@ def held_object(rng: np.random.Generator, kind: str, joints: Floats) -> Solid | 
         return _painted(rng, mesh).moved(_frame(along, across), centre)
     if kind == "ball":
         centre = 0.55 * tips[[0, 1, 2, 3]].mean(0) + 0.45 * knuckles.mean(0)
-        room = float(np.linalg.norm(np.concatenate([inner, tips[:1], joints[[3]]]) - centre, axis=-1).min())
+        room = float(
+            np.linalg.norm(np.concatenate([inner, tips[:1], joints[[3]]]) - centre, axis=-1).min()
+        )
         radius = min(room - FINGER_RADIUS, 0.04)
         if radius < 0.012:
             return None

@@ -1,4 +1,4 @@
-"""A z-buffer in numpy: which triangle does each sample of the picture see?
+"""A z-buffer in numpy: which triangle each sample of the picture sees.
 
 Everything is an array operation over all triangles at once. Small triangles are tested against
 a little square of samples each; large ones are sorted into larger squares.
@@ -43,9 +43,7 @@ class Fragments:
         )
 
 
-def rasterize(
-    vertices: Floats, faces: Ints, camera: Floats, size: int, samples: int
-) -> Fragments:
+def rasterize(vertices: Floats, faces: Ints, camera: Floats, size: int, samples: int) -> Fragments:
     """Find the nearest front face at every sample of a square picture.
 
     Parameters

@@ -15,10 +15,12 @@ from PIL import Image, ImageFilter
 
 from handbench.synthetic.anatomy import Floats, HandShape, Skeleton
 from handbench.synthetic.background import green_screen, varied
+from handbench.synthetic.field import RADII_MM
+from handbench.synthetic.person import mottling
 from handbench.synthetic.raster import rasterize
 from handbench.synthetic.scene import Picture
 from handbench.synthetic.skin import PALM_PART, hand_surface, paint
-from handbench.synthetic.surface import RADII_MM, forearm_tube, skin, template, vertex_normals
+from handbench.synthetic.surface import forearm_tube, skin, template, vertex_normals
 
 SAMPLES = 2
 """Samples along each side of a pixel."""
@@ -100,6 +102,7 @@ def render(picture: Picture, size: int) -> tuple[Layer, Labels]:
     )
     seen = rasterize(vertices, faces, view.camera, size, SAMPLES)
     corners, weights = faces[seen.face], seen.barycentric[:, None, :]
+    used = np.unique(corners)
 
     def at_samples(values: Floats, rows: slice | npt.NDArray[np.bool_] = slice(None)) -> Floats:
         """Values (V, C) of the corners, blended at the samples `rows`."""
@@ -112,16 +115,17 @@ def render(picture: Picture, size: int) -> tuple[Layer, Labels]:
 
     fleshy = seen.face < first_face[2]
     rest = np.concatenate([mesh.vertices, tube_rest]) * 1e3
-    coat = np.zeros((len(rest), 2))
+    coat = np.zeros((len(rest), 3))
     coat[: first[1], 0], coat[: first[1], 1] = paint().palm, paint().flush
+    shown = used[used < len(rest)]
+    coat[shown, 2] = mottling(instant.person, rest[shown])
     part = np.concatenate([mesh.face_part, np.full(len(tube_faces), PALM_PART)])
     coated = at_samples(coat, fleshy)
     surface = hand_surface(
         instant.person,
         at_samples(rest, fleshy),
         part[seen.face[fleshy]],
-        coated[:, 0],
-        coated[:, 1],
+        *coated.T,
     )
     color[fleshy], gloss[fleshy] = surface.color, surface.gloss
     # Relief is painted on the flat back of the hand, which moves with the palm.
@@ -133,24 +137,21 @@ def render(picture: Picture, size: int) -> tuple[Layer, Labels]:
         color[chosen], gloss[chosen] = at_samples(painted, chosen), 8.0 * solid.gloss
 
     # Occlusion is smooth: vertices are enough, and only those that are seen.
-    used = np.unique(corners)
     air = np.ones((len(vertices), 2))
     balls, radii = _occluding_balls(instant.skeleton, instant.shape)
-    air[used] = _occlusion(
-        vertices[used], normals[used], view.from_hand(balls), radii, view.light
-    )
+    air[used] = _occlusion(vertices[used], normals[used], view.from_hand(balls), radii, view.light)
     lamp = sample_lamp(picture.rng, view.light)
     light = _shade(lamp, color, gloss, normal, _unit(-position), at_samples(air), fleshy)
 
-    side = size * SAMPLES
-    values = np.zeros((side * side, 5))
-    values[seen.sample, :3] = light
-    values[seen.sample, 3] = 1.0
     in_mask = np.zeros(len(faces))
     in_mask[: first_face[1]] = mesh.in_mask
-    values[seen.sample, 4] = in_mask[seen.face]
-    pixels = values.reshape(size, SAMPLES, size, SAMPLES, 5).mean((1, 3))
-    layer = Layer(pixels[..., :3], pixels[..., 3], pixels[..., 4])
+    row, column = np.divmod(seen.sample, size * SAMPLES)
+    pixel = row // SAMPLES * size + column // SAMPLES
+    sums = [
+        np.bincount(pixel, channel, size * size).reshape(size, size) / SAMPLES**2
+        for channel in (*light.T, np.ones(len(pixel)), in_mask[seen.face])
+    ]
+    layer = Layer(np.stack(sums[:3], -1), sums[3], sums[4])
     return layer, Labels(view.from_hand(instant.skeleton.keypoints), hand[mesh.points])
 
 
@@ -185,19 +186,20 @@ def _occlusion(
     points: Floats, normals: Floats, centres: Floats, radii: Floats, light: Floats
 ) -> Floats:
     """(V, 2): share of the sky that each point sees, share of the main light that arrives."""
-    way = centres[None] - points[:, None]
-    square = np.maximum(np.einsum("vki,vki->vk", way, way), radii**2)
-    distance = np.sqrt(square)
-    facing = np.einsum("vki,vi->vk", way, normals) / distance
+    # Products of small matrices instead of a (V, K, 3) array of ways from points to balls.
+    from_light = centres @ light - (points @ light)[:, None]
+    square = (points**2).sum(-1)[:, None] + (centres**2).sum(-1) - 2.0 * points @ centres.T
+    square = np.maximum(square, radii**2)
+    towards = normals @ centres.T - (normals * points).sum(-1)[:, None]
+    facing = towards / np.sqrt(square)
     # Share of a point's sky, weighted by cosine, that a distant ball takes.
     hidden = np.clip(facing, 0.0, 1.0) * (radii**2 / square)
     openness = np.prod(1.0 - 0.9 * np.clip(hidden, 0.0, 1.0), axis=1)
-    along = way @ light
-    beside = np.sqrt(np.maximum(square - along**2, 0.0))
-    soft = 0.35 * radii + 0.12 * np.maximum(along, 0.0)
+    beside = np.sqrt(np.maximum(square - from_light**2, 0.0))
+    soft = 0.35 * radii + 0.12 * np.maximum(from_light, 0.0)
     shade = np.clip((radii + soft - beside) / (2.0 * soft), 0.0, 1.0)
     # A ball just under the skin is the finger itself: it must not shade its own surface.
-    shade *= np.clip((along - 0.55 * radii) / (0.6 * radii), 0.0, 1.0)
+    shade *= np.clip((from_light - 0.55 * radii) / (0.6 * radii), 0.0, 1.0)
     lit = np.prod(1.0 - shade, axis=1)
     return np.stack([openness, lit], -1)
 
@@ -268,10 +270,10 @@ class Look:
 
 def sample_look(rng: np.random.Generator, version: int) -> Look:
     """Draw the processing of a version: 0 is close to the camera's, the others are recoloured."""
-    wide = 0.03 if version == 0 else 0.10
+    wide = 0.02 if version == 0 else 0.07
     return Look(
         gain=rng.uniform(0.8, 1.2) * (1.0 + rng.normal(0.0, wide, 3)),
-        saturation=float(rng.uniform(0.85, 1.1) if version == 0 else rng.uniform(0.55, 1.2)),
+        saturation=float(rng.uniform(0.9, 1.1) if version == 0 else rng.uniform(0.7, 1.2)),
         gamma=float(rng.uniform(0.92, 1.1)),
         blur=float(max(0.0, rng.normal(0.25, 0.3))),
         grain=float(rng.uniform(0.002, 0.016)),
@@ -297,15 +299,16 @@ def finish(layer: Layer, rng: np.random.Generator, version: int) -> npt.NDArray[
     size = len(layer.cover)
     scene = green_screen(rng, size) if version == 0 else varied(rng, size)
     look = sample_look(rng, version)
-    front = layer.light * look.gain
+    front = (layer.light * look.gain).astype(np.float32)
     grey = front.mean(-1, keepdims=True)
     front = grey + look.saturation * (front - grey)
-    linear = front + (1.0 - layer.cover[..., None]) * scene**2.2
+    behind = (1.0 - layer.cover[..., None]).astype(np.float32)
+    linear = np.maximum(front + behind * scene.astype(np.float32) ** 2.2, 0.0)
     # Highlights roll off instead of clipping.
-    linear = np.clip(linear, 0.0, None)
-    linear = np.where(linear > 0.7, 0.7 + 0.3 * np.tanh((linear - 0.7) / 0.3), linear)
+    high = linear > 0.7
+    linear[high] = 0.7 + 0.3 * np.tanh((linear[high] - 0.7) / 0.3)
     photo = linear ** (look.gamma / 2.2)
-    photo = photo + look.grain * rng.standard_normal(photo.shape)
+    photo += np.float32(look.grain) * rng.standard_normal(photo.shape, dtype=np.float32)
     image = Image.fromarray((np.clip(photo, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8))
     if look.blur > 0.15:
         image = image.filter(ImageFilter.GaussianBlur(look.blur * size / 224.0))

@@ -14,6 +14,7 @@ from enum import IntEnum
 import numpy as np
 
 from handbench.synthetic.anatomy import (
+    FOREARM,
     Floats,
     HandPose,
     HandShape,
@@ -23,8 +24,8 @@ from handbench.synthetic.anatomy import (
     sample_shape,
 )
 from handbench.synthetic.objects import Solid, held_object, occluder
+from handbench.synthetic.person import Person, sample_person
 from handbench.synthetic.poses import HOLDING, sample_pose
-from handbench.synthetic.skin import Person, sample_person
 
 VIEW_COUNTS, VIEW_SHARES = (1, 2, 3), (0.45, 0.35, 0.20)
 """How many cameras see one instant, and how often."""
@@ -131,7 +132,7 @@ def sample_view(
     skewed = focal + float(np.clip(rng.normal(0.0, 0.35), -1.4, 1.4)) * size / 224.0
     camera = np.array([[focal, 0.0, size / 2], [0.0, skewed, size / 2], [0.0, 0.0, 1.0]]).round(6)
 
-    R = _sample_rotation(rng, others)
+    R = _sample_rotation(rng, -instant.skeleton.rotations[FOREARM][:, 1], others)
     joints = instant.skeleton.keypoints @ R.T
     middle = 0.5 * (joints.min(0) + joints.max(0))
     extent = float((joints.max(0) - joints.min(0))[:2].max())
@@ -142,7 +143,7 @@ def sample_view(
     depth = max(focal * reach / (share * size), 0.3)
     aim = 0.5 * (middle + joints[9])
     drift = rng.normal(0.0, 0.025, 2)
-    if rng.random() < 0.07:  # cut off by the border
+    if rng.random() < 0.10:  # cut off by the border
         angle = rng.uniform(0.0, 2.0 * np.pi)
         drift = rng.uniform(0.25, 0.42) * np.array([np.cos(angle), np.sin(angle)])
     offset = drift * size * depth / focal
@@ -153,19 +154,24 @@ def sample_view(
     return View(R, translation, camera, light, blocker)
 
 
-def _sample_rotation(rng: np.random.Generator, others: list[Floats]) -> Floats:
-    """All sides of the hand are seen; cameras that look straight along the arm are rarer."""
+def _sample_rotation(rng: np.random.Generator, arm: Floats, others: list[Floats]) -> Floats:
+    """All sides of the hand are seen; cameras that look straight along the arm are rarer.
+
+    `arm` is the way from wrist to elbow in the hand frame.
+    """
     for _ in range(60):
         q = rng.normal(size=4)
         q /= np.linalg.norm(q)
         angle = 2.0 * np.arccos(np.clip(q[0], -1.0, 1.0))
         axis = q[1:] / max(float(np.linalg.norm(q[1:])), 1e-12)
         R = rotation(axis, float(np.rad2deg(angle)))
-        fingers = R[:, 1]  # where the fingers point, camera frame
-        sideways = 1.0 - fingers[2] ** 2
-        # The arm seldom comes in from above, and seldom hides the hand behind the elbow.
-        likely = (0.1 + 0.9 * sideways) * (1.0 if fingers[1] < 0.3 else 0.5)
-        likely *= 0.25 if fingers[2] > 0.75 else 1.0
+        fingers, away = R[:, 1], float(R[2] @ arm)
+        # The arm seldom comes in from above, and seldom hides the hand behind the elbow. Going
+        # away from the camera it must leave the picture, or stay behind the hand.
+        likely = 1.0 - 0.9 * fingers[2] ** 2
+        likely *= 0.5 if fingers[1] > 0.3 else 1.0
+        likely *= 0.25 if fingers[2] > 0.6 else 1.0
+        likely *= 0.0 if 0.7 < away < 0.95 else 1.0
         turns = [np.rad2deg(np.arccos(np.clip((np.trace(R.T @ o) - 1) / 2, -1, 1))) for o in others]
         if rng.random() < likely and all(turn > 35.0 for turn in turns):
             break

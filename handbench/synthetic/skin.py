@@ -1,4 +1,4 @@
-"""Colour of the skin: tone, paler palm, flushed knuckles, nails, creases, veins, sleeve.
+"""Colour of the skin: paler palm, flushed knuckles, nails, creases, palm lines, veins.
 
 Everything is painted in template space: a spot of skin keeps its colour however the hand bends.
 Colours are linear light, 0-1.
@@ -11,6 +11,7 @@ from functools import cache
 
 import numpy as np
 import numpy.typing as npt
+from scipy.interpolate import CubicSpline
 
 from handbench.synthetic.anatomy import (
     FINGER_BASES_MM,
@@ -20,115 +21,17 @@ from handbench.synthetic.anatomy import (
     REST_NORMALS,
     Floats,
 )
-from handbench.synthetic.surface import RADII_MM, template
+from handbench.synthetic.field import RADII_MM
+from handbench.synthetic.person import Person, dress, to_linear
+from handbench.synthetic.surface import template
 
 Ints = npt.NDArray[np.intp]
 
 PALM_PART = 5
 
-# sRGB tones of the back of the hand from very light to very dark.
-_TONES: Floats = np.array(
-    [
-        (238, 208, 190),
-        (228, 190, 165),
-        (214, 172, 142),
-        (194, 148, 116),
-        (166, 118, 88),
-        (130, 88, 64),
-        (98, 64, 47),
-        (72, 47, 36),
-    ],
-    dtype=np.float64,
-)
-# Palms differ far less between people than the backs of their hands.
-_PALMS: Floats = np.array(
-    [
-        (242, 205, 188),
-        (236, 192, 170),
-        (228, 182, 156),
-        (218, 168, 140),
-        (206, 154, 126),
-        (188, 136, 110),
-        (172, 120, 96),
-        (156, 106, 86),
-    ],
-    dtype=np.float64,
-)
-
-
-def to_linear(srgb: npt.ArrayLike) -> Floats:
-    """SRGB values 0-255 to linear light 0-1 (IEC 61966-2-1)."""
-    s = np.asarray(srgb, dtype=np.float64) / 255.0
-    return np.where(s <= 0.04045, s / 12.92, ((s + 0.055) / 1.055) ** 2.4)
-
-
-@dataclass(frozen=True)
-class Person:
-    """How one person's skin looks.
-
-    Attributes
-    ----------
-    back, palm, nail
-        (3,) linear light.
-    flush
-        How much redder knuckles, fingertips and pads are.
-    spots
-        (K, 7) waves that mottle the skin: strength, frequency (3, rad/mm), phases (3).
-    veins
-        Height of tendons and veins on the back of the hand.
-    sleeve
-        (3,) colour of a sleeve, or None for a bare arm.
-    sleeve_mm
-        Where it starts, millimetres from the wrist.
-    bracelet
-        (3,) colour of a band around the wrist, or None.
-    """
-
-    back: Floats
-    palm: Floats
-    nail: Floats
-    flush: float
-    spots: Floats
-    veins: float
-    sleeve: Floats | None
-    sleeve_mm: float
-    bracelet: Floats | None
-
-
-def sample_person(rng: np.random.Generator) -> Person:
-    """Draw a person: every skin tone from very light to very dark."""
-    tone = rng.beta(0.9, 1.25)
-    at = tone * (len(_TONES) - 1)
-    rows = np.arange(len(_TONES))
-    back, palm = (
-        to_linear([np.interp(at, rows, table[:, c]) for c in range(3)]) for table in (_TONES, _PALMS)
-    )
-    under = 1.0 + rng.normal(0.0, 1.0) * np.array([0.035, 0.0, -0.05])
-    back, palm = back * under, palm * (0.6 + 0.4 * under)
-    nail = 0.55 * palm + 0.45 * to_linear((232, 184, 172)) * (0.85 if tone > 0.6 else 1.0)
-    if rng.random() < 0.06:  # varnish
-        nail = to_linear(rng.uniform(10, 220, 3) * (1.0, 0.5, 0.6))
-    spots = np.empty((14, 7))
-    spots[:, 0] = rng.normal(0.0, 0.025, 14)
-    spots[:, 1:4] = rng.normal(0.0, 1.0, (14, 3)) * np.repeat([0.1, 0.28], 7)[:, None]
-    spots[:, 4:7] = rng.uniform(0.0, 2.0 * np.pi, (14, 3))
-    sleeve = to_linear(rng.uniform(15, 225, 3) * rng.uniform(0.4, 1.0)) if rng.random() < 0.4 else None
-    bracelet = to_linear(rng.uniform(10, 230, 3)) if rng.random() < 0.12 else None
-    return Person(
-        back=back,
-        palm=palm,
-        nail=nail,
-        flush=float(rng.uniform(0.5, 1.2) * (1.0 - 0.5 * tone)),
-        spots=spots,
-        veins=float(rng.uniform(0.2, 1.0)),
-        sleeve=sleeve,
-        sleeve_mm=float(rng.uniform(42.0, 120.0)),
-        bracelet=bracelet,
-    )
-
 
 def finger_coordinates(points_mm: Floats, part: Ints) -> tuple[Floats, Floats, Floats]:
-    """Along, across (towards the little finger… right of it) and above each point's finger.
+    """Place of each point on its finger: along it, across it (along the axis of flexion), above.
 
     Parameters
     ----------
@@ -149,7 +52,7 @@ def finger_coordinates(points_mm: Floats, part: Ints) -> tuple[Floats, Floats, F
     return along, across, above
 
 
-def _bump(x: Floats, width: float) -> Floats:
+def _bump(x: Floats, width: float | Floats) -> Floats:
     out: Floats = np.exp(-((x / width) ** 2))
     return out
 
@@ -198,9 +101,9 @@ def paint() -> Paint:
     return Paint(palm, np.clip(flush, 0.0, 1.0))
 
 
-_MAP_STEP_MM = 0.5
+_MAP_STEP_MM = 0.75
 _MAP_LOW = np.array([-60.0, -10.0])
-_MAP_SHAPE = (220, 220)  # x, y
+_MAP_SHAPE = (147, 147)  # x, y
 
 
 def _stroke(grid: Floats, line: Floats, width: float) -> Floats:
@@ -219,10 +122,13 @@ def _stroke(grid: Floats, line: Floats, width: float) -> Floats:
 
 
 def _curve(points: npt.ArrayLike) -> Floats:
-    """A smooth line through a few points (quadratic pieces), 24 segments."""
+    """A smooth line through a few points, as 13 points (cubic spline)."""
     p = np.asarray(points, dtype=np.float64)
+    if len(p) < 3:
+        return p
     t = np.linspace(0.0, 1.0, len(p))
-    return np.stack([np.interp(np.linspace(0, 1, 25), t, p[:, k]) for k in range(2)], -1)
+    out: Floats = CubicSpline(t, p)(np.linspace(0.0, 1.0, 13))
+    return out
 
 
 @cache
@@ -232,7 +138,7 @@ def palm_maps() -> tuple[Floats, Floats, Floats]:
     Returns
     -------
     Darkness of the palm lines; slope along x and along y of tendons and veins. Each
-    (220, 220), indexed [x, y], half a millimetre a step.
+    (147, 147), indexed [x, y].
     """
     x = _MAP_LOW[0] + _MAP_STEP_MM * np.arange(_MAP_SHAPE[0])
     y = _MAP_LOW[1] + _MAP_STEP_MM * np.arange(_MAP_SHAPE[1])
@@ -284,7 +190,9 @@ class Surface:
     slope: Floats
 
 
-def hand_surface(person: Person, points_mm: Floats, part: Ints, palm: Floats, flush: Floats) -> Surface:
+def hand_surface(
+    person: Person, points_mm: Floats, part: Ints, palm: Floats, flush: Floats, mottle: Floats
+) -> Surface:
     """Colour samples of the template.
 
     Parameters
@@ -297,67 +205,35 @@ def hand_surface(person: Person, points_mm: Floats, part: Ints, palm: Floats, fl
         (P,) 0-4 finger, 5 palm.
     palm, flush
         (P,) interpolated :class:`Paint`.
+    mottle
+        (P,) interpolated :func:`mottling`.
 
     Returns
     -------
     Surface
         Colour, gloss and relief.
     """
-    mottle = np.zeros(len(points_mm))
-    for strength, *wave in person.spots:
-        phase = points_mm @ np.array(wave[:3]) + wave[3]
-        mottle += strength * np.sin(phase)
     color = person.back + palm[:, None] * (person.palm - person.back)
     color *= 1.0 + mottle[:, None] * np.array([0.8, 1.1, 1.1])
-    blush = (person.flush * flush)[:, None]
-    color *= 1.0 - blush * np.array([0.03, 0.2, 0.19])
+    color *= 1.0 - (person.flush * flush)[:, None] * np.array([0.03, 0.2, 0.19])
     gloss = 0.75 + 0.25 * palm
     slope = np.zeros((len(points_mm), 2))
     dark = np.zeros(len(points_mm))
 
     on_finger = np.flatnonzero(part < PALM_PART)
-    finger, p = part[on_finger], points_mm[on_finger]
-    along, across, above = finger_coordinates(p, finger)
-    ends = np.cumsum(PHALANX_MM, axis=1)[finger]
-    radius = RADII_MM[finger]
-    inner = palm[on_finger]
-    crease = np.zeros(len(on_finger))
-    wavy = along + 0.35 * np.sin(0.9 * across)
-    for joint, pairs in ((0, (-1.1, 1.1)), (1, (0.0,))):
-        for shift in pairs:
-            crease = np.maximum(crease, inner * _bump(wavy - ends[:, joint] - shift, 0.75))
-        for k, shift in enumerate((-3.2, -1.5, 0.2, 1.9, 3.4)):
-            fold = 0.42 * _bump(wavy - ends[:, joint] - shift, 0.55)
-            fold *= (1.0 - inner) * _bump(across, 0.8 * radius[:, joint + 1]) * (1.0 - 0.1 * k)
-            crease = np.maximum(crease, fold * (1.0 if joint == 0 else 0.7))
-    base = np.where(finger == 0, ends[:, 0] - 4.0, 14.0)
-    crease = np.maximum(crease, 0.8 * inner * _bump(wavy - base, 0.8))
-    dark[on_finger] = crease
-
-    tip = radius[:, 3]
-    centre, half = ends[:, 2] - 1.6, 0.92 * tip
-    u, s = across / (0.80 * tip), (along - centre) / half
-    # A rounded rectangle seen from above; only the back of the finger carries it.
-    shape = (u**4 + np.abs(s) ** 3) ** 0.25
-    sharp = 0.45 / tip
-    nail = np.clip(0.5 - (shape - 1.0) / sharp, 0.0, 1.0) * (above > 0.0)
-    rim = _bump(shape - 1.03, 0.10) * (above > 0.0) * (along < centre + 0.6 * half)
-    edge = np.clip((s - 0.72) / 0.15, 0.0, 1.0)
-    moon = np.clip((-0.62 - s) / 0.15, 0.0, 1.0) * (finger == 0)
-    plate = person.nail + (0.6 * edge + 0.25 * moon)[:, None] * (
-        to_linear((238, 226, 214)) * (0.5 + 0.5 * person.palm.max()) - person.nail
-    )
-    mixed = color[on_finger] * (1.0 - 0.3 * rim * (1.0 - nail))[:, None]
-    color[on_finger] = mixed + nail[:, None] * (plate - mixed)
+    finger = part[on_finger]
+    place = finger_coordinates(points_mm[on_finger], finger)
+    dark[on_finger] = _finger_creases(*place, finger, palm[on_finger])
+    color[on_finger], nail = _with_nails(person, color[on_finger], *place, finger)
     gloss[on_finger] += 2.2 * nail
 
     on_palm = np.flatnonzero((part == PALM_PART) & (points_mm[:, 1] > _MAP_LOW[1]))
     lines, slope_x, slope_y = palm_maps()
     cell = ((points_mm[on_palm, :2] - _MAP_LOW) / _MAP_STEP_MM + 0.5).astype(np.intp)
-    i, j = np.clip(cell[:, 0], 0, _MAP_SHAPE[0] - 1), np.clip(cell[:, 1], 0, _MAP_SHAPE[1] - 1)
+    i, j = np.clip(cell, 0, np.array(_MAP_SHAPE) - 1).T
     dark[on_palm] = lines[i, j] * palm[on_palm]
     back = (1.0 - palm[on_palm]) * person.veins
-    slope[on_palm, 0], slope[on_palm, 1] = slope_x[i, j] * back, slope_y[i, j] * back
+    slope[on_palm] = np.stack([slope_x[i, j] * back, slope_y[i, j] * back], -1)
 
     color *= 1.0 - dark[:, None] * np.array([0.34, 0.46, 0.48])
     gloss *= 1.0 - 0.6 * dark
@@ -365,16 +241,41 @@ def hand_surface(person: Person, points_mm: Floats, part: Ints, palm: Floats, fl
     return Surface(np.clip(color, 0.005, 0.95), gloss, slope)
 
 
-def dress(person: Person, points_mm: Floats, color: Floats, gloss: Floats) -> None:
-    """Paint sleeve and bracelet over samples of the arm, in place."""
-    below = -points_mm[:, 1]
-    if person.sleeve is not None:
-        cloth = below > person.sleeve_mm
-        weave = 1.0 + 0.06 * np.sin(below[cloth] * 0.9)
-        hem = np.abs(below[cloth] - person.sleeve_mm - 6.0) < 0.8
-        color[cloth] = person.sleeve * (weave * np.where(hem, 0.7, 1.0))[:, None]
-        gloss[cloth] = 0.05
-    if person.bracelet is not None:
-        band = np.abs(below - 32.0) < 6.5
-        color[band] = person.bracelet
-        gloss[band] = 1.2
+def _finger_creases(
+    along: Floats, across: Floats, above: Floats, finger: Ints, palm: Floats
+) -> Floats:
+    """Darkness 0-1 of creases: sharp in the bends, fine wrinkles on the knuckles."""
+    ends = np.cumsum(PHALANX_MM, axis=1)[finger]
+    radius = RADII_MM[finger]
+    wavy = along + 0.35 * np.sin(0.9 * across)
+    back = np.where(above > 0.0, 1.0 - palm, 0.0)
+    crease = np.where(finger > 0, 0.6 * palm * _bump(wavy - 14.0, 0.8), 0.0)
+    inner: tuple[tuple[float, ...], ...] = ((-1.1, 1.1), (0.0,))  # double in the middle joint
+    for joint, shifts in enumerate(inner):
+        here = wavy - ends[:, joint]
+        for shift in shifts:
+            crease = np.maximum(crease, 0.75 * palm * _bump(here - shift, 0.75))
+        wrinkled = (0.42, 0.3)[joint] * back * _bump(across, 0.8 * radius[:, joint + 1])
+        for shift in (-3.2, -1.5, 0.2, 1.9, 3.4):
+            crease = np.maximum(crease, wrinkled * _bump(here - shift, 0.55))
+    return crease
+
+
+def _with_nails(
+    person: Person, color: Floats, along: Floats, across: Floats, above: Floats, finger: Ints
+) -> tuple[Floats, Floats]:
+    """Finger samples (P, 3) with nails painted on, and where the nails are (P,), 0-1."""
+    tip = RADII_MM[finger, 3]
+    centre = PHALANX_MM.sum(-1)[finger] - 1.6
+    s, u = (along - centre) / (0.92 * tip), across / (0.80 * tip)
+    # A rounded rectangle seen from above; only the back of the finger carries it.
+    shape = (u**4 + np.abs(s) ** 3) ** 0.25
+    back = above > 0.32 * tip
+    nail = np.clip(0.5 - (shape - 1.0) * tip / 0.45, 0.0, 1.0) * back
+    fold = _bump(shape - 1.03, 0.10) * (1.0 - nail) * (back & (s < 0.6))
+    edge = np.clip((s - 0.72) / 0.15, 0.0, 1.0)
+    moon = np.clip((-0.62 - s) / 0.15, 0.0, 1.0) * (finger == 0)
+    pale = to_linear((236, 222, 210)) * (0.3 + 0.7 * person.palm.max())
+    plate = person.nail + (0.45 * edge + 0.25 * moon)[:, None] * (pale - person.nail)
+    color = color * (1.0 - 0.3 * fold)[:, None]
+    return color + nail[:, None] * (plate - color), nail

@@ -1,0 +1,253 @@
+"""``handbench evaluate``: predictions against truth, as a table, results JSON and a report."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from handbench.home import Home
+
+if TYPE_CHECKING:
+    from handbench.hdf5.reader import HandFile
+    from handbench.predictions.record import Predictions
+    from handbench.scores.compare import Ranking
+    from handbench.scores.protocols import Protocol
+    from handbench.scores.results import Evaluation
+    from handbench.scores.subsets import Subset
+
+
+@click.command()
+@click.argument("preds", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="HDF5 file that was predicted on.  [default: the dataset named in the predictions, in "
+    "the home folder]",
+)
+@click.option(
+    "--protocol",
+    "protocol_names",
+    multiple=True,
+    help="Protocol to score under; repeat for several.  [default: handbench and mmpose, or none "
+    "when --metric is given]",
+)
+@click.option(
+    "--metric",
+    "metric_names",
+    multiple=True,
+    help="Further metric by name, such as 'PCK@0.2[bbox]' or 'AUC@0-30px[n=20]'; repeatable. The "
+    "first one ranks.",
+)
+@click.option(
+    "--ids",
+    "ids_file",
+    type=click.Path(path_type=Path),
+    help="Score only the sample ids in this text file, one a line.",
+)
+@click.option(
+    "--by", "column", help="Also score every group of hands that share a value of this column."
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write <model>.json, <model>.errors.npz and report.html into this folder.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.pass_obj
+def evaluate(
+    home: Home,
+    preds: tuple[Path, ...],
+    data: Path | None,
+    protocol_names: tuple[str, ...],
+    metric_names: tuple[str, ...],
+    ids_file: Path | None,
+    column: str | None,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Score one or several prediction files PREDS against the truth.
+
+    The first line of each model says what was expected and what was found. Several models are
+    ranked where their numbers may be compared, and shown apart where not.
+    """
+    from handbench.files import to_json
+    from handbench.hdf5.reader import HandFile
+    from handbench.predictions.read import read_predictions
+    from handbench.scores.protocols import custom_protocol, find_protocol
+    from handbench.scores.scoring import evaluate as score
+    from handbench.scores.subsets import by_column
+
+    names = protocol_names or (() if metric_names else ("handbench", "mmpose"))
+    protocols = [find_protocol(name) for name in dict.fromkeys(names)]
+    if metric_names:
+        protocols.append(custom_protocol(metric_names))
+    ids = None if ids_file is None else _read_ids(ids_file)
+    given = None if data is None else HandFile(data)
+    read = [read_predictions(path, given) for path in preds]
+    file = _only_dataset(home, read) if given is None else given
+    with file:
+        evaluations = [
+            score(
+                predictions,
+                file,
+                [protocol.name for protocol in protocols if protocol.name != "custom"],
+                metrics=metric_names,
+                ids=ids,
+                ids_from=str(ids_file),
+            )
+            for predictions in read
+        ]
+        labels = _labels(read)
+        groups = (
+            {
+                label: by_column(evaluation, file[evaluation.results[0].split], column, protocols)
+                for label, evaluation in zip(labels, evaluations)
+            }
+            if column is not None
+            else {}
+        )
+        if out is not None:
+            _write(out, labels, evaluations, file)
+    rankings = _rankings(evaluations, labels, protocols)
+    for label, evaluation in zip(labels, evaluations):
+        for warning in evaluation.warnings:
+            click.echo(f"Warning: {label}: {warning}", err=True)
+    if as_json:
+        document = _document(labels, evaluations, rankings, groups)
+        click.echo(to_json(document).decode())
+        return
+    _print(labels, evaluations, protocols, rankings, groups, column or "")
+    if out is not None:
+        click.echo(f"\nwrote {out / 'report.html'} and results of {len(labels)} model(s) to {out}")
+
+
+def _read_ids(path: Path) -> list[str]:
+    from handbench.errors import ScoreError
+
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ScoreError(
+            f"expected a text file of sample ids at {path}, one a line, found none that can be "
+            f"read ({error})"
+        ) from error
+    return [line.strip() for line in lines if line.strip()]
+
+
+def _only_dataset(home: Home, read: Sequence[Predictions]) -> HandFile:
+    """The converted file of the one dataset that all predictions name."""
+    from handbench.errors import PredictionsError
+    from handbench.hdf5.reader import HandFile
+
+    names = sorted({predictions.dataset for predictions in read})
+    if len(names) > 1:
+        raise PredictionsError(
+            f"expected predictions for one dataset, found {', '.join(names)}: evaluate them one "
+            "dataset at a time"
+        )
+    # A name that climbs out of the folder is no dataset of ours.
+    path = home.dataset(names[0])
+    if not re.fullmatch(r"[\w.-]+", names[0]) or not path.is_file():
+        raise PredictionsError(
+            f"{read[0].origin}: predictions for dataset {names[0]!r}, but there is no {path}: "
+            "convert the dataset, or name its file with --data"
+        )
+    return HandFile(path)
+
+
+def _labels(read: Sequence[Predictions]) -> list[str]:
+    """Names of the models; those called the same get the name of their file, then a number."""
+    names = [predictions.name for predictions in read]
+    labels: list[str] = []
+    for predictions in read:
+        label = predictions.name
+        if names.count(label) > 1:
+            label = f"{label} ({Path(predictions.origin).name})"
+        number = 2
+        unique = label
+        while unique in labels:
+            unique, number = f"{label} #{number}", number + 1
+        labels.append(unique)
+    return labels
+
+
+def _rankings(
+    evaluations: Sequence[Evaluation], labels: Sequence[str], protocols: Sequence[Protocol]
+) -> list[Ranking]:
+    """Rankings under every protocol; none for a single model."""
+    from handbench.scores.compare import rank
+
+    if len(evaluations) < 2:
+        return []
+    return [ranking for protocol in protocols for ranking in rank(evaluations, labels, protocol)]
+
+
+def _print(
+    labels: Sequence[str],
+    evaluations: Sequence[Evaluation],
+    protocols: Sequence[Protocol],
+    rankings: Sequence[Ranking],
+    groups: dict[str, list[Subset]],
+    column: str,
+) -> None:
+    from handbench.scores.text import report_text, subsets_text
+
+    # Wrapped for a reader at a terminal; one line a metric for a program behind a pipe.
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+    blocks = [report_text(labels, evaluations, protocols, rankings, width)]
+    blocks += [subsets_text(label, column, subsets) for label, subsets in groups.items()]
+    click.echo("\n\n".join(blocks))
+
+
+def _document(
+    labels: Sequence[str],
+    evaluations: Sequence[Evaluation],
+    rankings: Sequence[Ranking],
+    groups: dict[str, list[Subset]],
+) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    models = [
+        {
+            "label": label,
+            "results": [results.to_dict() for results in evaluation.results],
+            "missing": evaluation.missing,
+            "extra": evaluation.extra,
+            "duplicate": evaluation.duplicate,
+            "warnings": evaluation.warnings,
+        }
+        for label, evaluation in zip(labels, evaluations)
+    ]
+    document: dict[str, Any] = {"models": models}
+    if rankings:
+        document["rankings"] = [asdict(ranking) for ranking in rankings]
+    if groups:
+        document["groups"] = {
+            label: [asdict(subset) for subset in subsets] for label, subsets in groups.items()
+        }
+    return document
+
+
+def _write(
+    out: Path, labels: Sequence[str], evaluations: Sequence[Evaluation], file: HandFile
+) -> None:
+    """Write the report first and the results last: results JSON means that all is there."""
+    from handbench.reports.html import write_report
+
+    write_report(list(evaluations), file, out / "report.html")
+    stems: list[str] = []
+    for label in labels:
+        stem = re.sub(r"[^\w.-]+", "-", label).strip("-.") or "model"
+        # Names that differ only in characters no file name may have must not overwrite.
+        stems.append(stem if stem not in stems else f"{stem}-{len(stems) + 1}")
+    for stem, evaluation in zip(stems, evaluations):
+        evaluation.errors.write(out / f"{stem}.errors.npz")
+        for number, results in enumerate(evaluation.results):
+            name = f"{stem}.json" if number == 0 else f"{stem}.{results.protocol}.json"
+            results.write(out / name)

@@ -1,0 +1,127 @@
+"""``handbench quickstart``: the main job on embedded data, with the commands it runs shown."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from handbench.errors import HandbenchError, TrainError
+from handbench.home import Home
+
+if TYPE_CHECKING:
+    from handbench.predictions.record import Predictions
+
+_METRIC = "EPE[px]"
+
+
+@click.command()
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("handbench-quickstart"),
+    show_default=True,
+    help="Folder for everything it makes; must not exist.",
+)
+@click.option(
+    "--poses",
+    type=click.IntRange(min=8),
+    default=400,
+    show_default=True,
+    help="Training poses, each in four versions; a quarter as many for the test.",
+)
+@click.option(
+    "--epochs", type=click.IntRange(min=1), default=20, show_default=True, help="Of training."
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Everything follows from it.")
+@click.pass_obj
+def quickstart(home: Home, /, out: Path, poses: int, epochs: int, seed: int) -> None:
+    """Make synthetic hands, train on them, score on unseen poses, write a report.
+
+    Takes a few minutes on a laptop without a GPU. Each step is the command that is printed before it,
+    so that it can be repeated with other data. Ends with the scores beside two honest floors: the
+    same network untrained, and the mean pose of the training hands.
+    """
+    if out.exists():
+        raise HandbenchError(
+            f"expected no folder at {out}, found one; remove it or choose another with --out"
+        )
+    data = out / "sample.h5"
+    run = out / "run"
+    predictions = {name: out / f"{name}.json" for name in ("trained", "untrained", "mean-pose")}
+    _run("sample", out / "hands", "--count", poses, "--seed", seed, "--size", 128)
+    _run("convert", "sample", "--source", out / "hands", "--out", data, "--size", 128)
+    _run(
+        *("train", "baseline", "--data", data, "--out", run, "--depth", 18),
+        *("--epochs", epochs, "--seed", seed),
+    )
+    _run("predict", run, "--data", data, "--out", predictions["trained"])
+    _run("predict", "untrained", "--data", data, "--out", predictions["untrained"])
+    _write_mean_pose(data, predictions["mean-pose"])
+    _run("evaluate", *predictions.values(), "--data", data, "--out", out / "results")
+    _print_verdict(out / "results")
+
+
+def _run(*arguments: object) -> None:
+    """Run a command as if it was typed, after printing it."""
+    from handbench.cli import cli
+
+    words = [str(argument) for argument in arguments]
+    click.secho(f"\n$ handbench {shlex.join(words)}", bold=True)
+    cli.main(words, prog_name="handbench", standalone_mode=False)
+
+
+def _write_mean_pose(data: Path, out: Path) -> None:
+    """Predict the mean pose of the training hands for every test image: the second floor."""
+    from handbench.hdf5.reader import HandFile
+    from handbench.predictions.write import write_predictions
+
+    with HandFile(data) as file:
+        mean = _mean_pose(file)
+    write_predictions(mean, out)
+    click.secho(f"\n# {out}: the mean pose of the training hands, for every test image", bold=True)
+
+
+def _mean_pose(file: Any) -> Predictions:
+    import numpy as np
+
+    from handbench.camera import transform_points
+    from handbench.predictions.record import Predictions
+
+    train, test = file["train"], file["test"]
+    mean = np.nanmean(train.column("keypoints_2d"), axis=0)
+    stored = np.broadcast_to(mean, (len(test), *mean.shape))
+    return Predictions(
+        dataset=file.dataset,
+        split="test",
+        model={"name": "mean pose", "training_data": [f"{file.dataset}/train"]},
+        id=test.column("sample_id"),
+        keypoints=transform_points(np.linalg.inv(test.column("crop")), stored),
+        input={"box": "image"},
+        gt_used=(),
+    )
+
+
+def _print_verdict(results: Path) -> None:
+    """Scores beside the floors; an error where the model did not learn."""
+    rows = []
+    for path in sorted(results.glob("*.json")):
+        result = json.loads(path.read_text(encoding="utf-8"))
+        rows.append((result["model"]["name"], result["metrics"][_METRIC]))
+    rows.sort(key=lambda row: row[1]["value"])
+    click.secho("\nMean distance to the truth on poses never seen in training:", bold=True)
+    for name, metric in rows:
+        low, high = metric["ci95"]
+        click.echo(
+            f"  {name:<28} {metric['value']:6.2f} px   95 % interval {low:.2f} to {high:.2f}"
+        )
+    click.echo(f"\nReport: {results / 'report.html'}")
+    (best, value), *floors = rows
+    if min(metric["ci95"][0] for _, metric in floors) <= value["value"]:
+        raise TrainError(
+            f"expected the trained model below both floors, found {best} at {value['value']:.2f} px "
+            "inside the interval of one: train longer with --epochs, or on more --poses"
+        )

@@ -1,0 +1,251 @@
+"""Evaluations as plain text for a terminal: aligned columns, the definition beside each number."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from handbench.files import describe_names
+from handbench.scores.compare import Ranking
+from handbench.scores.definitions import define
+from handbench.scores.names import Metric, parse
+from handbench.scores.protocols import Protocol
+from handbench.scores.results import Evaluation, MetricValue, Results
+from handbench.scores.subsets import Subset
+
+NOTHING = "–"
+
+
+def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, width: int = 0) -> str:
+    """Left-aligned columns two spaces apart.
+
+    Parameters
+    ----------
+    headers
+        One a column.
+    rows
+        Cells as text.
+    width
+        The last column is wrapped so that lines stay within this; 0 never wraps.
+    """
+    lines = [list(headers), *map(list, rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(headers))]
+    indent = sum(widths[:-1]) + 2 * len(widths[:-1])
+    room = max(30, width - indent) if width else 0
+    text = []
+    for line in lines:
+        start = "  ".join(cell.ljust(size) for cell, size in zip(line[:-1], widths))
+        wrapped = textwrap.wrap(line[-1], room) if room else [line[-1]]
+        for number, part in enumerate(wrapped or [""]):
+            text.append(((start if number == 0 else "").ljust(indent - 2) + "  " + part).rstrip())
+    return "\n".join(text)
+
+
+def samples_line(evaluation: Evaluation) -> str:
+    """What was expected and what was found, before any number."""
+    counts = evaluation.results[0].samples
+    share = counts["predicted"] / max(1, counts["expected"])
+    parts = [
+        f"{counts['expected']:,} expected",
+        f"{counts['predicted']:,} predicted ({share:.1%})",
+    ]
+    for what in ("missing", "extra", "duplicate"):
+        names = getattr(evaluation, what)
+        parts.append(f"{counts[what]:,} {what}" + (f" ({describe_names(names)})" if names else ""))
+    return "samples: " + ", ".join(parts)
+
+
+def report_text(
+    labels: Sequence[str],
+    evaluations: Sequence[Evaluation],
+    protocols: Sequence[Protocol],
+    rankings: Sequence[Ranking],
+    width: int = 0,
+) -> str:
+    """Everything about one or several models: samples first, then a table a protocol.
+
+    Parameters
+    ----------
+    labels
+        A name for each evaluation, unique.
+    evaluations
+        All under the same protocols.
+    protocols
+        In the order of each evaluation's results.
+    rankings
+        Of all protocols; their signatures say which models may share a table.
+    width
+        Of the terminal; 0 never wraps.
+    """
+    blocks = []
+    for label, evaluation in zip(labels, evaluations):
+        first = evaluation.results[0]
+        blocks.append(f"{label} on {first.dataset} {first.split}\n{samples_line(evaluation)}")
+    for number, protocol in enumerate(protocols):
+        blocks.append(f"{protocol.tag}: {protocol.summary}")
+        ranked = [ranking for ranking in rankings if ranking.protocol == protocol.tag]
+        blocks += [why_apart(ranked)] if len(ranked) > 1 else []
+        groups: dict[str, dict[str, Results]] = {}
+        for label, evaluation in zip(labels, evaluations):
+            results = evaluation.results[number]
+            groups.setdefault(results.signature, {})[label] = results
+        for signature, models in groups.items():
+            blocks += [ranking_text(r) for r in ranked if r.signature == signature]
+            blocks.append(metrics_text(models, width))
+        blocks.append(f"missing hands: {protocol.missing_rule}")
+    return "\n\n".join(blocks)
+
+
+def metrics_text(models: Mapping[str, Results], width: int = 0) -> str:
+    """One row a metric, one column a model; all with the same signature.
+
+    For one model, a metric over the hands found is a column beside the same metric over all.
+    """
+    results = list(models.values())
+    columns = [{parse(name): value for name, value in r.metrics.items()} for r in results]
+    metrics = list(columns[0])
+    alone = len(models) == 1
+    rows_of = [metric for metric in metrics if not _is_beside(metric, metrics, alone)]
+    found = {
+        metric: columns[0].get(other)
+        for metric in rows_of
+        if alone and (other := _found_only(metric)) is not None
+    }
+    floor = {metric: columns[0].get(replace(metric, of="mean-pose")) for metric in rows_of}
+    show_found = any(value is not None for value in found.values())
+    show_floor = any(value is not None for value in floor.values())
+    headers = ["metric", *(["value"] if alone else models)]
+    headers += ["found only"] if show_found else []
+    headers += ["mean pose"] if show_floor else []
+    rows = []
+    for metric in rows_of:
+        row = [str(metric), *(_with_interval(column[metric]) for column in columns)]
+        row += [_or_blank(found.get(metric))] if show_found else []
+        row += [_or_blank(floor[metric])] if show_floor else []
+        reasons = {
+            reason
+            for column in columns
+            if (reason := column[metric].definition.partition("; no value: ")[2])
+        }
+        definition = define(metric) if any(c[metric].value is not None for c in columns) else ""
+        notes = [definition, *(f"no value: {reason}" for reason in sorted(reasons))]
+        rows.append([*row, "; ".join(filter(None, notes))])
+    headers.append("definition")
+    text = textwrap.indent(table(headers, rows, width=max(0, width - 2)), "  ")
+    remarks = [text, _interval_remark(results[0])]
+    covered = [r.samples["predicted"] / max(1, r.samples["expected"]) for r in results]
+    if min(covered) < max(covered):
+        remarks.append(
+            f"coverage differs ({min(covered):.1%} to {max(covered):.1%}), so EPE, MPJPE and "
+            "missing=drop are over different hands: do not rank by them"
+        )
+    return "\n".join(filter(None, remarks))
+
+
+def _found_only(metric: Metric) -> Metric | None:
+    """The same metric over the hands found, for metrics that count missed hands as wrong."""
+    return replace(metric, missing="drop") if metric.missing == "wrong" else None
+
+
+def _is_beside(metric: Metric, metrics: Sequence[Metric], alone: bool) -> bool:
+    """Whether `metric` stands in the row of another one."""
+    if metric.of == "mean-pose":
+        return replace(metric, of="model") in metrics
+    return alone and any(_found_only(other) == metric for other in metrics)
+
+
+def _with_interval(metric: MetricValue) -> str:
+    ends = interval(metric)
+    return number(metric) if ends == NOTHING else f"{number(metric)} [{ends}]"
+
+
+def _or_blank(metric: MetricValue | None) -> str:
+    return "" if metric is None else number(metric)
+
+
+def _interval_remark(results: Results) -> str:
+    for metric in results.metrics.values():
+        for mark in ("; interval: ", "; no interval: "):
+            _, found, remark = metric.definition.rpartition(mark)
+            if found:
+                return ("[95 % interval]: " if mark == "; interval: " else "no interval: ") + remark
+    return ""
+
+
+def number(metric: MetricValue | None) -> str:
+    """A value with its unit: four decimals for fractions, two for lengths."""
+    if metric is None or metric.value is None:
+        return NOTHING
+    return _plain(metric.value, metric.unit)
+
+
+def _plain(value: float, unit: str) -> str:
+    return f"{value:.4f}" if unit == "fraction" else f"{value:.2f} {unit}"
+
+
+def interval(metric: MetricValue) -> str:
+    """Lower and upper end in the precision of the value."""
+    if metric.ci95 is None:
+        return NOTHING
+    digits = 4 if metric.unit == "fraction" else 2
+    return f"{metric.ci95[0]:.{digits}f}, {metric.ci95[1]:.{digits}f}"
+
+
+def ranking_text(ranking: Ranking) -> str:
+    """A ranked table of the models that share a signature."""
+    rows = []
+    for row in ranking.rows:
+        verdict = ""
+        if row.p is not None and row.difference is not None:
+            sign = "differs" if row.distinguishable else "not distinguishable"
+            verdict = f"{sign} from the best ({row.difference:+.4g}, p = {row.p:.4f})"
+        place = NOTHING if row.rank is None else str(row.rank)
+        value, ends = number(row.metric), interval(row.metric)
+        rows.append([place, row.label, value, ends, f"{row.coverage:.1%}", verdict])
+    head = f"ranking under {ranking.protocol} by {ranking.metric}"
+    headers = ["rank", "model", "value", "95 % interval", "coverage", "paired test"]
+    lines = [head, textwrap.indent(table(headers, rows), "  ")]
+    if any(row.p is not None for row in ranking.rows):
+        lines.append(
+            "paired test: signs of whole groups flipped at random, two-sided, Holm-corrected; "
+            "not distinguishable means p ≥ 0.05"
+        )
+    if ranking.remark:
+        lines.append(ranking.remark)
+    return "\n".join(lines)
+
+
+def why_apart(rankings: Sequence[Ranking]) -> str:
+    """Say in which parts the signatures of several rankings differ, or "" for one ranking."""
+    if len(rankings) < 2:
+        return ""
+    parts = [dict(item.split(": ", 1) for item in r.signature.split("; ")) for r in rankings]
+    differing = [key for key in parts[0] if len({part.get(key) for part in parts}) > 1]
+    return (
+        f"{rankings[0].protocol}: models are shown in {len(rankings)} tables and not ranked "
+        f"together, because their signatures differ in: {', '.join(differing)}"
+    )
+
+
+def subsets_text(label: str, column: str, subsets: Sequence[Subset]) -> str:
+    """Scores by the values of a column."""
+    names = list(subsets[0].metrics) if subsets else []
+    rows = [
+        [
+            subset.value,
+            f"{subset.expected:,}",
+            f"{subset.predicted / max(1, subset.expected):.1%}",
+            *(_subset_number(name, subset.metrics[name]) for name in names),
+        ]
+        for subset in subsets
+    ]
+    headers = [column, "hands", "coverage", *names]
+    return f"{label} by {column}\n" + textwrap.indent(table(headers, rows), "  ")
+
+
+def _subset_number(name: str, value: float | None) -> str:
+    if value is None:
+        return NOTHING
+    unit = "px" if "[px" in name else "mm" if "[mm" in name else "fraction"
+    return _plain(value, unit)

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from handbench import images
+from handbench.camera import crop_matrix, transform_points
+from handbench.errors import SourceError
+
+
+def encoded(picture: np.ndarray, kind: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def noise(height: int = 48, width: int = 64) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def dot(size: tuple[int, int], x: float, y: float, sigma: float) -> np.ndarray:
+    """A bright Gaussian dot whose centre is at (x, y), pixel centres at integers."""
+    row, column = np.mgrid[: size[0], : size[1]]
+    spot = 255 * np.exp(-((column - x) ** 2 + (row - y) ** 2) / (2 * sigma**2))
+    return np.repeat(spot.round().astype(np.uint8)[..., None], 3, axis=2)
+
+
+def centroid(picture: np.ndarray) -> np.ndarray:
+    weight = picture[..., 0].astype(float)
+    row, column = np.mgrid[: weight.shape[0], : weight.shape[1]]
+    return np.array([(column * weight).sum(), (row * weight).sum()]) / weight.sum()
+
+
+@pytest.mark.parametrize(
+    ("box", "padding", "size"),
+    [
+        ((20.0, 30.0, 100.0, 80.0), 1.0, 100),  # as large as it was
+        ((20.3, 30.7, 101.9, 80.0), 1.25, 64),  # smaller, at odd places
+        ((-0.5, -0.5, 240.0, 240.0), 1.0, 37),  # much smaller
+        ((60.1, 50.2, 31.0, 47.3), 1.1, 224),  # larger
+        ((-40.0, -35.0, 150.0, 150.0), 1.3, 128),  # partly outside, at the top left
+        ((70.0, 50.0, 300.0, 260.0), 1.0, 96),  # partly outside, at the bottom right
+    ],
+)
+def test_image_content_moves_as_the_homography_says(box, padding, size):
+    x, y = 83.4, 71.8
+    crop = crop_matrix(np.array(box), padding, size)
+    cut = images.crop_square(dot((200, 240), x, y, sigma=4.0), crop, size)
+    assert cut.shape == (size, size, 3)
+    expected = transform_points(crop, [[x, y]])[0]
+    assert np.abs(centroid(cut) - expected).max() < 0.05
+
+
+def test_a_crop_at_whole_pixels_copies_them():
+    picture = noise()
+    crop = crop_matrix([9.5, 4.5, 32, 32], 1.0, 32)
+    assert np.array_equal(images.crop_square(picture, crop, 32), picture[5:37, 10:42])
+
+
+def test_outside_is_black():
+    white = np.full((40, 40, 3), 255, np.uint8)
+    cut = images.crop_square(white, crop_matrix([-0.5, -0.5, 40, 40], 2.0, 80), 80)
+    assert (cut[21:59, 21:59] == 255).all()
+    edge = np.ones((80, 80), bool)
+    edge[19:61, 19:61] = False
+    assert (cut[edge] == 0).all()
+    far = images.crop_square(white, crop_matrix([500, 500, 40, 40], 1.0, 16), 16)
+    assert far.shape == (16, 16, 3)
+    assert (far == 0).all()
+
+
+def test_shrinking_averages_instead_of_skipping():
+    stripes = np.zeros((128, 128, 3), np.uint8)
+    stripes[:, ::2] = 255
+    cut = images.crop_square(stripes, crop_matrix([-0.5, -0.5, 128, 128], 1.0, 16), 16)
+    assert np.abs(cut[2:-2, 2:-2].astype(int) - 127).max() <= 2
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_size_comes_from_the_header(kind: str, progressive: bool):
+    data = encoded(noise(), kind, **({"progressive": True} if progressive else {}))
+    assert images.encoded_size(data, "a") == (48, 64)
+    assert images.decode(data, "a").shape == (48, 64, 3)
+
+
+def test_size_of_a_jpeg_with_long_exif_and_of_a_bmp():
+    exif = Image.Exif()
+    exif[0x010E] = "SOF-like bytes \xff\xc0 " * 500
+    assert images.encoded_size(encoded(noise(), "JPEG", exif=exif), "a") == (48, 64)
+    assert images.encoded_size(encoded(noise(), "BMP"), "a") == (48, 64)
+    # Some cameras add bytes after the end marker; the file is whole all the same.
+    assert images.encoded_size(encoded(noise(), "JPEG") + b"\0\0", "a") == (48, 64)
+
+
+def test_decode_gives_rgb_whatever_the_mode():
+    grey = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    assert np.array_equal(images.decode(encoded(grey, "PNG"), "a")[..., 1], grey)
+    rgba = np.dstack([noise(8, 8), np.full((8, 8), 7, np.uint8)])
+    assert np.array_equal(images.decode(encoded(rgba, "PNG"), "a"), rgba[..., :3])
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.9, 0.999])
+def test_truncated_images_are_found_without_decoding_whole_ones(kind: str, share: float):
+    data = encoded(noise(), kind)
+    cut = data[: max(1, int(len(data) * share))]
+    for function in (images.encoded_size, images.decode):
+        with pytest.raises(SourceError, match=r"whole image at x/a\.jpg, found one that is trunc"):
+            function(cut, "x/a.jpg")
+
+
+@pytest.mark.parametrize(
+    "data", [b"not an image", b"\x89PNG\r\n\x1a\nIEND\xaeB`\x82", b"\xff\xd8\xff\xd9"]
+)
+def test_what_is_no_image_is_one_sentence(data: bytes):
+    with pytest.raises(SourceError, match="expected a whole image at b"):
+        images.encoded_size(data, "b")
+
+
+def test_an_empty_file_is_called_so():
+    with pytest.raises(SourceError, match=r"expected an image at c\.jpg, found an empty file"):
+        images.encoded_size(b"", "c.jpg")
+
+
+def test_jpeg_is_written_without_chroma_subsampling():
+    data = images.encode_jpeg(noise())
+    with Image.open(io.BytesIO(data)) as picture:
+        assert [layer[1:3] for layer in picture.layer] == [(1, 1)] * 3
+    red_blue = np.zeros((16, 16, 3), np.uint8)
+    red_blue[:, ::2, 0] = red_blue[:, 1::2, 2] = 255
+    away = images.decode(images.encode_jpeg(red_blue), "a").astype(int) - red_blue
+    assert np.abs(away).mean() < 10
+
+
+def test_masks_survive_jpeg_and_the_way_through_png():
+    mask = np.zeros((32, 32), bool)
+    mask[5:20, 8:30] = True
+    grey = np.where(mask, 250, 4).astype(np.uint8)  # JPEG masks are never clean
+    assert np.array_equal(images.decode_mask(encoded(grey, "JPEG", quality=95), "m"), mask)
+    png = images.encode_mask(mask)
+    assert png.startswith(b"\x89PNG")
+    assert np.array_equal(images.decode_mask(png, "m"), mask)
