@@ -289,7 +289,8 @@ class _Canvas:
     ) -> None:
         """Draw a disc, `radius` in px of the picture."""
         at, reach = self._at(centre), radius * _SUPERSAMPLE
-        low, high = np.rint(at - reach).astype(int), np.rint(at + reach).astype(int)
+        low = np.rint(at - reach).astype(int)
+        high = np.rint(2 * at).astype(int) - low  # as far from the centre as `low`
         self._pen.ellipse((*low.tolist(), *high.tolist()), fill=color)
 
 

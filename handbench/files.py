@@ -120,6 +120,8 @@ def parse_json(
             found = "an empty file"
         elif _breaks_off(invalid):
             found = "a file that breaks off in the middle: copy or download it again"
+        elif invalid.doc[invalid.pos :].startswith(("NaN", "Infinity")):
+            found = f"NaN or an infinity, which JSON does not know (line {invalid.lineno})"
         else:
             found = f"no valid JSON (line {invalid.lineno}, column {invalid.colno}: {invalid.msg})"
         raise error(f"expected {what} as JSON at {where}, found {found}") from invalid
@@ -129,7 +131,7 @@ def _breaks_off(invalid: orjson.JSONDecodeError) -> bool:
     # Positions count characters, not bytes. An error at the end is a cut, unless the document was
     # already whole there.
     at_end = invalid.pos >= len(invalid.doc.rstrip()) - 1
-    return at_end and "after document" not in invalid.msg
+    return bool(invalid.doc) and at_end and "after document" not in invalid.msg
 
 
 def sha256_bytes(*chunks: bytes | memoryview) -> str:

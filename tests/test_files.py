@@ -71,7 +71,7 @@ def test_json_of_arrays_and_of_what_is_not_finite(tmp_path: Path):
     expected = {"a": [[0, 2], [3, 5]], "b": 0.5, "c": [None, None], "d": "x/y", "e": ["é"]}
     assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == expected
     assert files.read_json(tmp_path / "a.json", "numbers") == expected
-    with pytest.raises(TypeError, match="object has no JSON form"):
+    with pytest.raises(TypeError, match="object"):
         files.to_json(object())
 
 
@@ -95,7 +95,7 @@ def test_json_that_breaks_off_anywhere_is_called_so(cut: int):
     [
         (b"", "expected labels as JSON at x.json, found an empty file"),
         (b"  \n", "found an empty file"),
-        (b"[NaN]", "found NaN"),
+        (b"[NaN]", "found NaN or an infinity, which JSON does not know"),
         (b"[1.0, -Infinity]", "found NaN or an infinity"),
         (b"[1,2]]", "no valid JSON .line 1, column 6"),
         (b'{"a": 1,\n oops}', "no valid JSON .line 2, column 2"),

@@ -41,9 +41,9 @@ _METRIC = "EPE[px]"
 def quickstart(home: Home, /, out: Path, poses: int, epochs: int, seed: int) -> None:
     """Make synthetic hands, train on them, score on unseen poses, write a report.
 
-    Takes a few minutes on a laptop without a GPU. Each step is the command that is printed before it,
-    so that it can be repeated with other data. Ends with the scores beside two honest floors: the
-    same network untrained, and the mean pose of the training hands.
+    Takes a few minutes on a laptop without a GPU. Each step is the command that is printed before
+    it, so that it can be repeated with other data. Ends with the scores beside two honest floors:
+    the same network untrained, and the mean pose of the training hands.
     """
     if out.exists():
         raise HandbenchError(
@@ -122,6 +122,6 @@ def _print_verdict(results: Path) -> None:
     (best, value), *floors = rows
     if min(metric["ci95"][0] for _, metric in floors) <= value["value"]:
         raise TrainError(
-            f"expected the trained model below both floors, found {best} at {value['value']:.2f} px "
-            "inside the interval of one: train longer with --epochs, or on more --poses"
+            f"expected the trained model below both floors, found {best} at {value['value']:.2f} "
+            "px inside the interval of one: train longer with --epochs, or on more --poses"
         )

@@ -102,7 +102,8 @@ def histogram(values: Floats, x_label: str, description: str, *, bins: int = 32)
         Number of bars.
     """
     frame = _Frame(width=420, height=250, left=50, right=14, top=34, bottom=44)
-    limit = float(np.percentile(values, 98)) if len(values) else 1.0
+    # A value that occurs: between the last two of a few hands, one wild error would set the limit.
+    limit = float(np.percentile(values, 98, method="lower")) if len(values) else 1.0
     limit = limit if limit > 0 else 1.0
     beyond = bool(len(values)) and float(values.max()) > limit
     counts, _ = np.histogram(np.minimum(values, limit), bins=bins, range=(0.0, limit))

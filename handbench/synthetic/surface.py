@@ -94,7 +94,7 @@ def _skin_weights(p: Floats) -> tuple[Floats, Floats]:
     for bone, share in enumerate(((1 - outer), outer * (1 - tip), outer * tip)):
         weights[:, finger_bone(0, bone)] = belongs * share
     parts[:, 0] = belongs * _step((s - 0.6 * ends[0]) / 14.0)
-    rest = 1.0 - fingers - belongs
+    rest = np.maximum(1.0 - fingers - belongs, 0.0)
     arm = _step((-p[:, 1] - 4.0) / 22.0)
     weights[:, FOREARM] = rest * arm
     upper = _step((p[:, 1] - 42.0) / 34.0)

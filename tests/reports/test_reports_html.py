@@ -1,0 +1,363 @@
+from __future__ import annotations
+
+import base64
+import csv
+import dataclasses
+import hashlib
+import io
+import re
+import shutil
+from pathlib import Path
+from urllib.parse import unquote
+
+import h5py
+import numpy as np
+import pytest
+from pages import Page
+from PIL import Image
+from scored_models import HANDS, scored
+from tiny_hdf5 import write_tiny
+
+from handbench.errors import HandbenchError
+from handbench.hdf5.reader import HandFile
+from handbench.reports.html import csv_address, write_report
+from handbench.scores.results import Evaluation, MetricValue
+
+HOSTILE = "</script><img src=x onerror=alert(1)><b>\"'&amp;{{ 7 * 7 }}"
+
+
+def page_of(
+    evaluations: list[Evaluation], data: HandFile, folder: Path, *, images: bool | None = None
+) -> Page:
+    path = write_report(evaluations, data, folder / "report.html", images=images)
+    return Page(path.read_text("utf-8"))
+
+
+@pytest.fixture(scope="module")
+def one(tiny: HandFile, tmp_path_factory: pytest.TempPathFactory) -> Page:
+    model = scored(tiny, noise=1.0, missing=2, extra=("other/1",))
+    return page_of([model], tiny, tmp_path_factory.mktemp("one"))
+
+
+@pytest.fixture(scope="module")
+def two(tiny: HandFile, tmp_path_factory: pytest.TempPathFactory) -> Page:
+    models = [scored(tiny, "far", shift=6.0, missing=1), scored(tiny, "near", shift=2.0, noise=0.5)]
+    return page_of(models, tiny, tmp_path_factory.mktemp("two"))
+
+
+def csv_rows(address: str) -> list[list[str]]:
+    assert address.startswith("data:text/csv;charset=utf-8,")
+    return list(csv.reader(io.StringIO(unquote(address.split(",", 1)[1]))))
+
+
+def test_the_page_says_first_what_was_missing(one: Page) -> None:
+    for sentence in (
+        f"2 of {HANDS} hands have no prediction",
+        "1 prediction for ids that are not expected was left out",
+    ):
+        assert sentence in one.text
+    assert one.text.index("no prediction") < one.text.index("Protocol handbench")
+    # Names of what is missing stand there too, before any score.
+    assert one.text.index("test/0000") < one.text.index("AUC@0-0.2")
+    assert one.text.index("other/1") < one.text.index("AUC@0-0.2")
+
+
+def test_every_section_is_there_in_order(one: Page) -> None:
+    titles = [
+        "What was scored",
+        "Scores",
+        "How many joints are close enough",
+        "Which joints",
+        "How errors are spread",
+        "Pictures",
+        "To reproduce",
+    ]
+    places = [one.text.rindex(title) for title in titles]
+    assert places == sorted(places)
+
+
+def test_metrics_carry_value_unit_interval_and_definition(tiny: HandFile, tmp_path: Path) -> None:
+    model = scored(tiny, shift=3.0, noise=1.0)
+    page = page_of([model], tiny, tmp_path)
+    names = [code.replace(" ", "") for code in re.findall(r"EPE\[ ?px ?\]", page.text)]
+    assert "EPE[px]" in names
+    metric = model.results[0].metrics["EPE[px]"]
+    assert metric.value is not None
+    assert metric.ci95 is not None
+    assert f"{metric.value:.2f}" in page.text
+    assert f"{metric.ci95[0]:.2f} – {metric.ci95[1]:.2f}" in page.text
+    assert metric.definition[1:] in page.text
+    assert model.results[0].signature in page.text
+    assert "12 groups" in page.text
+
+
+def test_the_page_stands_alone(one: Page, two: Page) -> None:
+    for page in (one, two):
+        for _, attributes in page.tags:
+            for name in ("src", "href", "srcset", "action", "data", "poster"):
+                if name in attributes:
+                    assert attributes[name].startswith(("data:", "#")), attributes
+        assert not page.all("link")
+
+
+def test_the_policy_names_the_script_by_its_hash(tiny: HandFile, tmp_path: Path) -> None:
+    path = write_report([scored(tiny)], tiny, tmp_path / "r.html")
+    html = path.read_text("utf-8")
+    (script,) = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = Page(html).all("meta")[1]["content"]
+    assert "default-src 'none'" in policy
+    assert f"script-src 'sha256-{digest}'" in policy
+
+
+def test_ids_are_unique_and_links_lead_somewhere(one: Page, two: Page) -> None:
+    for page in (one, two):
+        ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+        assert len(ids) == len(set(ids))
+        inner = {a["href"][1:] for a in page.all("a") if a["href"].startswith("#")}
+        assert inner <= set(ids)
+
+
+def test_everything_seen_can_also_be_heard(one: Page) -> None:
+    for image in one.all("img"):
+        assert "hand" in image["alt"]
+        assert "error" in image["alt"] or "no prediction" in image["alt"]
+    for drawing in one.all("svg"):
+        assert drawing.get("aria-label") or drawing.get("aria-hidden") == "true"
+    tables = one.all("table")
+    assert len(one.all("caption")) == len(tables)
+    for cell in one.all("th"):
+        assert cell["scope"] in ("col", "row")
+
+
+def test_pictures_are_small_jpegs_of_prediction_over_truth(one: Page) -> None:
+    images = one.all("img")
+    assert len(images) >= 12
+    for image in images:
+        head, data = image["src"].split(",", 1)
+        assert head == "data:image/jpeg;base64"
+        with Image.open(io.BytesIO(base64.b64decode(data))) as picture:
+            assert picture.size == (256, 256)
+        assert len(data) < 60_000
+
+
+def test_photos_stay_private_unless_forced(tiny_path: Path, tmp_path: Path) -> None:
+    path = tmp_path / "private.h5"
+    shutil.copy(tiny_path, path)
+    with h5py.File(path, "r+") as file:
+        file.attrs["publish_images"] = False
+
+    def corner(page: Page) -> tuple[int, int, int]:
+        data = base64.b64decode(page.all("img")[0]["src"].split(",", 1)[1])
+        with Image.open(io.BytesIO(data)) as picture:
+            return picture.convert("RGB").getpixel((2, 2))  # type: ignore[return-value]
+
+    with HandFile(path) as data:
+        model = scored(data)
+        private = page_of([model], data, tmp_path)
+        forced = page_of([model], data, tmp_path, images=True)
+    assert np.allclose(corner(private), (128, 132, 138), atol=3)
+    assert "Photos are left out" in private.text
+    assert max(corner(forced)) < 60, "the tiny photos are nearly black at their edge"
+    assert "Photos are left out" not in forced.text
+
+
+def test_published_photos_can_be_left_out(tiny: HandFile, tmp_path: Path) -> None:
+    assert "Photos are left out" in page_of([scored(tiny)], tiny, tmp_path, images=False).text
+
+
+def test_hostile_names_stay_words(tiny_path: Path, tmp_path: Path) -> None:
+    path = tmp_path / "hostile.h5"
+    shutil.copy(tiny_path, path)
+    with h5py.File(path, "r+") as file:
+        group = file["test"]
+        names = [f"{HOSTILE}/{i}".encode() for i in range(HANDS)]
+        del group["sample_id"]
+        kind = h5py.string_dtype("utf-8", length=max(map(len, names)))
+        group.create_dataset("sample_id", data=np.array(names).astype(kind), dtype=kind)
+        file.attrs["title"] = file.attrs["citation"] = HOSTILE
+    with HandFile(path) as data:
+        models = [
+            dataclasses.replace(
+                scored(data, f"{HOSTILE} {k}", shift=k + 1.0, missing=2, extra=(HOSTILE,)),
+                warnings=[HOSTILE],
+            )
+            for k in range(2)
+        ]
+        pages = [page_of(models, data, tmp_path), page_of(models[:1], data, tmp_path)]
+    for page in pages:
+        assert HOSTILE in page.text
+        assert "49" not in re.findall(r"\{\{ .{5} \}\}|\b49\b", page.text)
+        assert not page.all("b")
+        assert all(image["src"].startswith("data:") for image in page.all("img"))
+        assert len(page.all("script")) == 1
+        assert not any("onerror" in attributes for _, attributes in page.tags)
+
+
+def test_several_models_are_ranked_and_the_best_is_bold(two: Page) -> None:
+    text = two.text
+    ranking = text[text.index("Ordered by") :]
+    assert ranking.index("near") < ranking.index("far")
+    assert "Against the best" in text
+    assert "Where they disagree most" in text
+    assert "Each model" in text
+    assert {a["href"] for a in two.all("a")} >= {"#model-0", "#model-1"}
+    assert len([d for d in two.all("details") if d.get("class") == "model"]) == 2
+
+
+def test_models_that_cannot_be_told_apart_are_marked(tiny: HandFile, tmp_path: Path) -> None:
+    models = [scored(tiny, "a", shift=3.0), scored(tiny, "b", shift=-3.0)]
+    assert "≈" in page_of(models, tiny, tmp_path).text.split("Against the best:")[0]
+
+
+def test_models_that_are_far_apart_are_not_marked(two: Page) -> None:
+    table = two.text[two.text.index("Against the best") : two.text.index("Against the best:")]
+    assert "≈" not in table
+    assert "−" in table
+
+
+def test_other_signatures_never_share_a_table(tiny: HandFile, tmp_path: Path) -> None:
+    models = [scored(tiny, "boxed"), scored(tiny, "free", gt_used=())]
+    page = page_of(models, tiny, tmp_path)
+    assert page.text.count("scored under another signature") == 4, "two protocols, two tables each"
+    assert page.text.count("Ordered by AUC@") == 4
+
+
+def test_curves_can_be_taken_away_as_numbers(tiny: HandFile, tmp_path: Path) -> None:
+    model = scored(tiny, shift=3.0)
+    page = page_of([model], tiny, tmp_path)
+    links = {a["download"]: a["href"] for a in page.all("a") if "download" in a}
+    header, *rows = csv_rows(links["pck-px.csv"])
+    assert header[1] == "net"
+    curve = model.results[0].curves["PCK[px]"]
+    np.testing.assert_allclose([float(row[0]) for row in rows], curve["x"], rtol=1e-5)
+    np.testing.assert_allclose([float(row[1]) for row in rows], curve["y"], rtol=1e-5)
+    header, *rows = csv_rows(links["joints.csv"])
+    assert header[:3] == ["model", "joint", "labelled"]
+    assert len(rows) == 21
+    assert {row[4] for row in rows} == {"3"}
+
+
+def test_csv_cells_are_no_formulas() -> None:
+    rows = csv_rows(csv_address(["=a"], [["=1+1", 2.0, float("nan"), None], ['-x, "y"', -3]]))
+    assert rows == [["'=a"], ["'=1+1", "2", "", ""], ['\'-x, "y"', "-3"]]
+
+
+def test_all_hands_missing_is_told_in_words(tiny: HandFile, tmp_path: Path) -> None:
+    page = page_of([scored(tiny, missing=HANDS)], tiny, tmp_path)
+    assert "No hand was predicted" in page.text
+    assert "No hand was both labelled and predicted" in page.text
+    assert "Missed" in page.text
+    assert not re.search(r"\b(nan|inf|None)\b", page.text)
+    both = page_of([scored(tiny, missing=HANDS), scored(tiny, "other")], tiny, tmp_path)
+    assert "0.0 %" in both.text
+
+
+def test_one_hand_makes_a_whole_page(tmp_path: Path) -> None:
+    with HandFile(write_tiny(tmp_path / "one.h5", {"test": 1})) as data:
+        page = page_of([scored(data)], data, tmp_path)
+    assert "One hand was scored; its mean error is 3.00 px." in page.text
+    assert "only 1 group that" in page.text
+    assert len(page.all("img")) == 1
+
+
+def test_a_model_without_2d_is_shown_without_pictures(tiny: HandFile, tmp_path: Path) -> None:
+    model = scored(tiny)
+    nothing = np.full((HANDS, 21), np.nan)
+    errors = dataclasses.replace(
+        model.errors, errors_px=nothing, root_mm=np.full((HANDS, 21), 12.5)
+    )
+    page = page_of([dataclasses.replace(model, errors=errors)], tiny, tmp_path)
+    assert "mm in 3D with the wrists aligned" in page.text
+    assert "12.50" in page.text
+    assert not page.all("img")
+    assert "no hand with 2D labels and a 2D prediction" in page.text
+
+
+def test_values_that_are_null_are_dashes(tiny: HandFile, tmp_path: Path) -> None:
+    model = scored(tiny)
+    results = [
+        dataclasses.replace(
+            one,
+            metrics={n: MetricValue(None, m.unit, m.definition) for n, m in one.metrics.items()},
+            per_joint={},
+            curves={},
+        )
+        for one in model.results
+    ]
+    empty = dataclasses.replace(model, results=results)
+    for evaluations in ([empty], [empty, model], [empty, empty]):
+        page = page_of(evaluations, tiny, tmp_path)
+        assert "–" in page.text
+        assert "None" not in page.text
+
+
+def test_results_of_an_unknown_protocol_are_shown_unranked(tiny: HandFile, tmp_path: Path) -> None:
+    def foreign(name: str) -> Evaluation:
+        model = scored(tiny, name)
+        metrics = {"NEW@3[thing]": MetricValue(0.5, "fraction", "something new")}
+        results = [dataclasses.replace(model.results[0], protocol="future", metrics=metrics)]
+        return dataclasses.replace(model, results=results)
+
+    page = page_of([foreign("a"), foreign("b")], tiny, tmp_path)
+    assert "NEW@" in page.text
+    assert "Something new." in page.text
+    assert "Rank" not in page.text.split("Which joints")[0].replace("Ranking", "")
+
+
+def test_equal_names_are_numbered(tiny: HandFile, tmp_path: Path) -> None:
+    page = page_of([scored(tiny, "net"), scored(tiny, "net", shift=4.0)], tiny, tmp_path)
+    assert "net (1)" in page.text
+    assert "net (2)" in page.text
+
+
+def test_labels_stand_for_names(tiny: HandFile, tmp_path: Path) -> None:
+    path = write_report([scored(tiny)], tiny, tmp_path / "r.html", labels=["my best one"])
+    assert "my best one" in Page(path.read_text("utf-8")).text
+
+
+def test_the_same_input_gives_the_same_page(tiny: HandFile, tmp_path: Path) -> None:
+    models = [scored(tiny, "a"), scored(tiny, "b", shift=5.0)]
+    first = write_report(models, tiny, tmp_path / "1.html").read_bytes()
+    assert write_report(models, tiny, tmp_path / "2.html").read_bytes() == first
+
+
+def test_almost_all_is_not_all(tiny: HandFile, tmp_path: Path) -> None:
+    model = scored(tiny, missing=1)
+    samples = {**model.results[0].samples, "expected": 4000, "predicted": 3999}
+    results = [dataclasses.replace(one, samples=samples) for one in model.results]
+    page = page_of([dataclasses.replace(model, results=results)], tiny, tmp_path)
+    assert "> 99.9 %" in page.text
+
+
+def test_long_lists_of_names_are_cut_and_counted(tiny: HandFile, tmp_path: Path) -> None:
+    missing = [f"gone/{i:05d}" for i in range(9000)]
+    page = page_of([dataclasses.replace(scored(tiny), missing=missing)], tiny, tmp_path)
+    assert "and 8,940 more" in page.text
+    (link,) = [a["href"] for a in page.all("a") if a.get("download") == "ids-1.csv"]
+    assert len(csv_rows(link)) == 5001
+
+
+def test_nothing_to_report_is_an_error(tiny: HandFile, tmp_path: Path) -> None:
+    with pytest.raises(HandbenchError, match="at least one model"):
+        write_report([], tiny, tmp_path / "r.html")
+    with pytest.raises(HandbenchError, match="at least one protocol"):
+        write_report([dataclasses.replace(scored(tiny), results=[])], tiny, tmp_path / "r.html")
+
+
+def test_two_splits_are_refused(tiny: HandFile, tmp_path: Path) -> None:
+    model = scored(tiny)
+    elsewhere = dataclasses.replace(
+        model, results=[dataclasses.replace(one, split="val") for one in model.results]
+    )
+    with pytest.raises(HandbenchError, match="found tiny/test, tiny/val"):
+        write_report([model, elsewhere], tiny, tmp_path / "r.html")
+    assert not (tmp_path / "r.html").exists()
+
+
+@pytest.mark.slow
+def test_four_thousand_hands_stay_under_five_megabytes(tmp_path: Path) -> None:
+    with HandFile(write_tiny(tmp_path / "big.h5", {"test": 4000}, size=64)) as data:
+        models = [scored(data, f"net {k}", shift=k + 1.0, noise=2.0, missing=300) for k in range(5)]
+        path = write_report(models, data, tmp_path / "report.html")
+    assert path.stat().st_size < 5_000_000

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import pytest
+
+from handbench.errors import ScoreError
+from handbench.scores.definitions import define
+from handbench.scores.names import parse
+from handbench.scores.protocols import PROTOCOLS, custom_protocol, find_protocol
+
+EXAMPLES = {
+    "EPE[px]": "EPE[px]",
+    "EPE": "EPE[px]",
+    "EPE[px,stat=p95]": "EPE[px,stat=p95]",
+    "EPE[tight]": "EPE[tight]",
+    "PCK@0.2[bbox]": "PCK@0.2[bbox]",
+    " PCK@0.20[ bbox , cmp=le ] ": "PCK@0.2[bbox]",
+    "PCK@0.1[palm,missing=drop,avg=pool,cmp=lt]": "PCK@0.1[palm,cmp=lt,avg=pool,missing=drop]",
+    "PCK@10px": "PCK@10px",
+    "PCK@10[px]": "PCK@10px",
+    "PCK@20mm[root=0]": "PCK@20mm[root=0]",
+    "PCK@5px[frame=stored]": "PCK@5px[frame=stored]",
+    "AUC@0-30px[n=20,rule=left,cmp=lt]": "AUC@0-30px[n=20,rule=left,cmp=lt]",
+    "AUC@0-0.2[tight]": "AUC@0-0.2[tight,rule=exact]",
+    "AUC@0-0.2[tight,of=mean-pose]": "AUC@0-0.2[tight,rule=exact,of=mean-pose]",
+    "AUC@0-50mm[pa-reflect,n=100]": "AUC@0-50mm[pa-reflect,n=100]",
+    "AUC@20-50mm[root=9,n=16,rule=trapz]": "AUC@20-50mm[root=9,n=16]",
+    "MPJPE[mm,root=0]": "MPJPE[mm,root=0]",
+    "MPJPE[mm]": "MPJPE[mm,cam]",
+    "MPJPE[mm,pa-reflect]": "MPJPE[mm,pa-reflect]",
+    "MPJPE[mm,pa]": "PA-MPJPE[mm]",
+    "PA-MPJPE[mm]": "PA-MPJPE[mm]",
+    "coverage": "coverage",
+}
+
+
+@pytest.mark.parametrize(("text", "printed"), EXAMPLES.items())
+def test_names_print_and_parse_back(text: str, printed: str) -> None:
+    metric = parse(text)
+    assert str(metric) == printed
+    assert parse(printed) == metric
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda protocol: protocol.name)
+def test_names_of_every_protocol_are_unique_and_parse_back(protocol) -> None:  # type: ignore[no-untyped-def]
+    metrics = protocol.metrics(with_3d=True)
+    names = [str(metric) for metric in metrics]
+    assert len(set(names)) == len(names)
+    assert [parse(name) for name in names] == list(metrics)
+    assert protocol.primary in protocol.metrics(with_3d=False)
+    assert len({define(metric) for metric in metrics}) == len(metrics)
+
+
+WRONG = {
+    "PCKK@0.2[bbox]": "unknown metric name 'PCKK'; did you mean 'PCK'?",
+    "pck@0.2[bbox]": "did you mean 'PCK'?",
+    "XYZ[px]": "known: EPE, PCK, AUC, MPJPE, PA-MPJPE, coverage",
+    "PCK@0.2[bbx]": "unknown word 'bbx'; did you mean 'bbox'?",
+    "AUC@0-30px[rul=left]": "unknown key 'rul'; did you mean 'rule'?",
+    "AUC@0-30px[n=20,rule=middle]": "unknown rule 'middle'",
+    "PCK@0.2[bbox,cmp=<]": "unknown cmp '<'",
+    "PCK@0.2[bbox": "expected NAME@range",
+    "PCK@0.2": "thresholds of what?",
+    "PCK[bbox]": "expected a threshold after @",
+    "AUC@30px": "expected a range after @",
+    "AUC@30-0px": "the range must rise",
+    "AUC@0-30px[rule=left]": "needs the number of thresholds",
+    "AUC@0-30px[rule=exact,n=5]": "drop n",
+    "AUC@0-30px[cmp=lt]": "rule=exact has no comparison",
+    "AUC@0-30px[n=1]": "n must be a whole number from 2",
+    "EPE@3[px]": "takes no range",
+    "EPE[mm]": "use MPJPE for mm",
+    "MPJPE[px]": "use EPE for px",
+    "PCK@0.2[tight,bbox]": "choose one normaliser of tight and bbox",
+    "PCK@10px[bbox]": "choose one of px and bbox",
+    "PCK@10px[mm]": "choose one of mm and px",
+    "EPE[px,root=0]": "alignment belongs to 3D",
+    "MPJPE[mm,root=21]": "from 0 to 20",
+    "MPJPE[mm,pa,root=0]": "choose one of pa and root",
+    "PA-MPJPE[mm,scale]": "aligned by a proper rotation",
+    "PCK@10px[n=4]": "'n' belongs to AUC only",
+    "PCK@10px[stat=median]": "stat belongs to EPE",
+    "EPE[px,stat=p0]": "percentile|p1 to p99",
+    "EPE[px,missing=wrong]": "a missed hand has no distance",
+    "EPE[px,cmp=lt]": "cmp belongs to PCK and AUC",
+    "PCK@0.1[tight,frame=stored]": "frame=stored belongs to metrics in px",
+    "MPJPE[mm,of=mean-pose]": "defined in 2D only",
+    "EPE[px,px]": "stands there twice",
+    "coverage[px]": "coverage takes no px",
+    "coverage@3": "coverage takes no @3",
+    "OKS-AP": "OKS-AP is not computed by this version",
+    "PCK@0.5[head]": "head is not computed by this version",
+}
+
+
+@pytest.mark.parametrize(("text", "message"), WRONG.items())
+def test_wrong_names_say_what_to_write(text: str, message: str) -> None:
+    with pytest.raises(ScoreError) as caught:
+        parse(text)
+    assert any(part in str(caught.value) for part in message.split("|"))
+    assert repr(text) in str(caught.value)
+
+
+def test_protocols_are_found_by_name() -> None:
+    assert find_protocol("mmpose").tag == "mmpose/1"
+    with pytest.raises(ScoreError, match="unknown protocol 'mmpse'; did you mean 'mmpose'"):
+        find_protocol("mmpse")
+    with pytest.raises(ScoreError, match="known: handbench, mmpose"):
+        find_protocol("xyz")
+
+
+def test_a_custom_protocol_ranks_by_its_first_metric() -> None:
+    custom = custom_protocol(("MPJPE[mm]", "PCK@0.1[tight]", "MPJPE[mm,cam]"))
+    assert str(custom.primary) == "MPJPE[mm,cam]"
+    assert [str(m) for m in custom.metrics(with_3d=True)] == ["PCK@0.1[tight]", "MPJPE[mm,cam]"]
+    with pytest.raises(ScoreError, match="at least one metric"):
+        custom_protocol(())
