@@ -112,8 +112,8 @@ def decode(
         ``argmax``: the highest cell, the first in row-major order. ``quarter``: moved by ¼
         towards the higher neighbour on each axis, as Simple Baselines does. ``dark``: one Newton
         step on the logarithm (Zhang et al., CVPR 2020), without the blur. ``subpixel``: a
-        parabola fitted by least squares to the logarithm of the 5×5 cells around the peak, which
-        is exact for a Gaussian, averages noise, and works up to the border.
+        parabola fitted by weighted least squares to the logarithm of the 5×5 cells around the
+        peak, which is exact for a Gaussian, averages noise, and works up to the border.
 
     Returns
     -------
@@ -175,26 +175,29 @@ def _newton(maps: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:
 
 def _parabola(maps: torch.Tensor, cells: torch.Tensor, peaks: torch.Tensor) -> torch.Tensor:
     height, width = maps.shape[-2:]
-    radius = PATCH_RADIUS
-    low = torch.full((2,), radius, device=maps.device)
-    high = torch.tensor([width - 1 - radius, height - 1 - radius], device=maps.device)
+    steps = torch.arange(-PATCH_RADIUS, PATCH_RADIUS + 1, device=maps.device)
+    # Near the border the window moves inwards; places are still counted from the highest cell.
+    low = torch.full((2,), PATCH_RADIUS, device=maps.device)
+    high = torch.tensor([width, height], device=maps.device) - 1 - PATCH_RADIUS
     centers = torch.minimum(torch.maximum(cells, low), high)
-    floor = (peaks * SMALLEST_SHARE).clamp(min=1e-12)[..., None, None]
-    log = torch.maximum(_patches(maps, centers, radius), floor).log()
-    fit = log.flatten(-2) @ _parabola_fit(radius).to(maps.device).T
+    shape = (*cells.shape[:-1], len(steps), len(steps))
+    x = (centers - cells)[..., :1, None].transpose(-1, -2) + steps
+    y = (centers - cells)[..., 1:, None] + steps[:, None]
+    share = _patches(maps, centers, PATCH_RADIUS) / peaks.clamp(min=1e-12)[..., None, None]
+    share = share.clamp(min=SMALLEST_SHARE).flatten(-2)
+    x, y = (axis.expand(shape).flatten(-2).to(share.dtype) for axis in (x, y))
+    design = torch.stack([torch.ones_like(x), x, y, x * x, x * y, y * y], dim=-1)
+    # The noise of a logarithm grows as its number shrinks, so cells weigh by their squared share
+    # (Guo, "A simple algorithm for fitting a Gaussian function", 2011).
+    weighted = (design * share.square()[..., None]).transpose(-1, -2)
+    ridge = 1e-6 * torch.eye(6, device=maps.device)
+    # Systems this small are solved on the CPU, since not every kind of device can.
+    left, right = (weighted @ design + ridge).cpu(), (weighted @ share.log()[..., None]).cpu()
+    fit: torch.Tensor = torch.linalg.solve(left, right).squeeze(-1).to(maps.device)
     step, peaked = _summit(fit[..., 1:3], 2 * fit[..., 3], fit[..., 4], 2 * fit[..., 5])
     # A true summit lies near the highest cell. Noise without one keeps that cell.
-    near = ((centers + step - cells).abs() <= 1.5).all(dim=-1, keepdim=True)
-    return torch.where(near & peaked, centers + step, cells.float())
-
-
-def _parabola_fit(radius: int) -> torch.Tensor:
-    """Least squares of 1, x, y, x², xy, y² over the window: (6, (2r + 1)²) float32."""
-    steps = torch.arange(-radius, radius + 1, dtype=torch.float64)
-    y, x = (axis.reshape(-1) for axis in torch.meshgrid(steps, steps, indexing="ij"))
-    design = torch.stack([torch.ones_like(x), x, y, x * x, x * y, y * y], dim=-1)
-    solution: torch.Tensor = torch.linalg.pinv(design)
-    return solution.float()
+    near = (step.abs() <= 1.5).all(dim=-1, keepdim=True) & (peaks > 0)[..., None]
+    return torch.where(near & peaked, cells + step, cells.float())
 
 
 def _summit(

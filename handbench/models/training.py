@@ -67,6 +67,9 @@ AUC_LIMIT_PX = 30.0
 LOSS_CHECK_STEPS = 20
 """Looking at the loss makes a GPU wait, so it is looked at this often."""
 
+ADAM_EPSILON = 1e-12
+"""The mean over all cells makes gradients of 1e-7 and less, which the usual 1e-8 would damp."""
+
 LOG_COLUMNS = ("epoch", "loss", "val_epe_px", "val_auc_0_30px", "lr", "seconds", "samples_per_s")
 Row = dict[str, float]
 
@@ -195,6 +198,7 @@ def _prepare(settings: TrainSettings, *, resume: bool) -> _Run:
         network.parameters(),
         lr=settings.lr,
         weight_decay=settings.weight_decay,
+        eps=ADAM_EPSILON,
         fused=device.type in ("cpu", "cuda"),
     )
     run = _Run(

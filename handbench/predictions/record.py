@@ -122,6 +122,9 @@ COLUMN_SHAPES: dict[str, tuple[int, ...]] = {
 MAY_BE_MISSING = ("keypoints", "keypoints_3d", "vertices")
 """Columns in which a whole row of NaN (JSON: null) says that there is no hand."""
 
+# Squares of larger numbers would overflow; no pixel or metre is anywhere near.
+_LARGEST = 1e9
+
 
 def check_columns(columns: dict[str, npt.NDArray[Any]], where: str) -> None:
     """Check shapes and finiteness of all columns, vectorised.
@@ -171,14 +174,14 @@ def _check_column(
     if name in ("is_right", "score") or not len(ids):
         return  # NaN is "not said"
     flat = values.reshape(len(values), -1)
-    bad = ~np.isfinite(flat)
+    bad = ~(np.abs(flat) < _LARGEST)
     if name in (*MAY_BE_MISSING, "scores"):
         bad &= ~np.isnan(flat).all(axis=1, keepdims=True)
     if bad.any():
         row = int(np.flatnonzero(bad.any(axis=1))[0])
         raise PredictionsError(
-            f"{where}: {name!r} of id {str(ids[row])!r} holds NaN or infinity "
-            f"({int(bad.any(axis=1).sum()):,} such rows): write finite numbers, or null for the "
+            f"{where}: {name!r} of id {str(ids[row])!r} holds NaN, infinity or numbers "
+            f"beyond {_LARGEST:g} ({int(bad.any(axis=1).sum()):,} such rows): write finite numbers, or null for the "
             "whole hand when it was not found"
         )
 

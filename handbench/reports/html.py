@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import csv
+import functools
 import hashlib
 import io
 import re
@@ -134,6 +135,41 @@ def render(
     gallery = Gallery(data, first.split, photos=photos)
     basis = summary.choose_basis(evaluations)
     models = _views(evaluations, names, gallery, basis)
+    script = (_TEMPLATES / "report.js").read_text("utf-8")
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            style=Markup((_TEMPLATES / "report.css").read_text("utf-8")),  # noqa: S704 - our own file
+            script=Markup(script),  # noqa: S704 - our own file
+            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+            dataset=first.dataset,
+            split=first.split,
+            title=data.attributes.get("title", first.dataset),
+            cluster_unit=data[first.split].cluster_unit,
+            models=models,
+            basis=basis,
+            rankings=rankings(evaluations, names),
+            curves=[(family, _curve_csv(family)) for family in curve_families(evaluations, names)],
+            joint_dots=_joint_dots(models, basis),
+            disagreements=_disagreements(evaluations, names, gallery),
+            photos=photos,
+            finger_colors=FINGER_COLORS,
+            legend_key=figures.legend_key,
+            main_metrics=main_metrics,
+            names_csv=_names_csv,
+            joints_csv=_joints_csv,
+            min_clusters=MIN_CLUSTERS,
+            reliable_clusters=RELIABLE_CLUSTERS,
+            max_names=_MAX_NAMES_SHOWN,
+            data_attributes=data.attributes,
+        )
+    )
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
+    """Templates, compiled once a process."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -150,32 +186,7 @@ def render(
         sentence=_sentence,
         signed=_signed,
     )
-    script = (_TEMPLATES / "report.js").read_text("utf-8")
-    return environment.get_template("report.html.j2").render(
-        style=Markup((_TEMPLATES / "report.css").read_text("utf-8")),  # noqa: S704 - our own file
-        script=Markup(script),  # noqa: S704 - our own file
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        dataset=first.dataset,
-        split=first.split,
-        title=data.attributes.get("title", first.dataset),
-        cluster_unit=data[first.split].cluster_unit,
-        models=models,
-        basis=basis,
-        rankings=rankings(evaluations, names),
-        curves=[(family, _curve_csv(family)) for family in curve_families(evaluations, names)],
-        joint_dots=_joint_dots(models, basis),
-        disagreements=_disagreements(evaluations, names, gallery),
-        photos=photos,
-        finger_colors=FINGER_COLORS,
-        legend_key=figures.legend_key,
-        main_metrics=main_metrics,
-        names_csv=_names_csv,
-        joints_csv=_joints_csv,
-        min_clusters=MIN_CLUSTERS,
-        reliable_clusters=RELIABLE_CLUSTERS,
-        max_names=_MAX_NAMES_SHOWN,
-        data_attributes=data.attributes,
-    )
+    return environment
 
 
 def _check(evaluations: Sequence[Evaluation]) -> None:

@@ -213,7 +213,8 @@ def signature(protocol: Protocol, matched: Matched) -> str:
         "box": str(predictions.input.get("box", "unknown")),
         "missing": protocol.missing_rule,
     }
-    return "; ".join(f"{key}: {value}" for key, value in parts.items())
+    # Semicolons part the parts, so none may hide in a value.
+    return "; ".join(f"{key}: {value.replace(';', ',')}" for key, value in parts.items())
 
 
 def _results(

@@ -62,7 +62,7 @@ FINGER_BASES_MM: Floats = np.array(
         (35.5, 72.0, -5.0),
     ]
 )
-"""Thumb CMC and the four MCP joints, shared with :data:`PHALANX_MM`'s rows."""
+"""Base joints (5, 3) of the mean hand: thumb CMC, then the four MCP joints."""
 
 PHALANX_MM: Floats = np.array(
     [
@@ -194,7 +194,7 @@ def _limits() -> tuple[Floats, Floats]:
     thumb = [(-20, 45), (-10, 60), (-20, 80)]
     finger = [(-22, 92), (-3, 108), (-5, 80)]
     spread = [(-24, 8), (-14, 10), (-6, 16), (-2, 36)]
-    other = [(-15, 60), (-20, 60), (0, 14), (-60, 60), (-20, 30)]
+    other = [(-15, 60), (-20, 60), (0, 14), (-48, 52), (-18, 28)]
     low, high = np.array([*thumb, *(4 * finger), *spread, *other], dtype=np.float64).T
     return low, high
 
@@ -284,7 +284,7 @@ def forward_kinematics(pose: HandPose, shape: HandShape = MEAN_SHAPE) -> Skeleto
     )
     turn(FOREARM, PALM, rest[0], forearm)
 
-    direction, normal, lateral = REST_DIRECTIONS[0], REST_NORMALS[0], REST_LATERALS[0]
+    direction, lateral = REST_DIRECTIONS[0], REST_LATERALS[0]
     palmar, twist = pose.thumb
     # About an axis in the palm's plane, across the thumb: brings the metacarpal out of the palm.
     out_of_palm = _unit(np.cross(direction, np.array([0.0, 0.0, -1.0])))

@@ -79,11 +79,10 @@ def finger_field(p: Floats, finger: int) -> Floats:
     for k in (1, 2):
         ball = np.linalg.norm(p - joints[k] - 1.0 * n, axis=-1) - (r[k] - 0.7)
         field = _smooth_min(field, ball, 5.0)
-    # A fingertip is flatter than it is wide, above all under the nail.
-    along = np.clip(((p - joints[2]) @ d) / (joints[3] - joints[2]).dot(d), 0.0, 1.3)
-    over = (p - joints[2]) @ n - (0.62 * r[3] + (1.0 - np.minimum(along, 1.0)) * 2.6)
-    nail_bed = np.where(along > 0.3, over, -99.0)
-    return -_smooth_min(-field, -nail_bed, 2.5)
+    # A fingertip is flatter than it is round: cut by a plane that dips towards the nail.
+    along = (p - joints[2]) @ d / np.linalg.norm(joints[3] - joints[2])
+    over_nail = (p - joints[2]) @ n - (0.62 * r[3] + 6.5 * np.maximum(1.0 - along, 0.0))
+    return -_smooth_min(-field, -over_nail, 2.5)
 
 
 def hand_field(p: Floats) -> Floats:

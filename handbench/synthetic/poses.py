@@ -331,7 +331,7 @@ def _propose(rng: np.random.Generator) -> tuple[HandPose, str]:
     coupled = 0.62 * np.maximum(vector[_PIP], 0.0)
     own = 0.7 * vector[_DIP] + 0.3 * coupled
     vector[_DIP] = own + rng.normal(0.0, 3.0, 4)
-    vector[22] = rng.normal(-8.0, 20.0)
+    vector[22] = rng.normal(-6.0, 17.0)
     vector[23] = rng.normal(4.0, 9.0)
     return within_limits(HandPose.from_vector(vector)), names[first]
 

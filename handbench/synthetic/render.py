@@ -217,9 +217,9 @@ class Lamp:
 def sample_lamp(rng: np.random.Generator, direction: Floats) -> Lamp:
     """Draw how bright and how warm the lights are."""
     warm = rng.normal(0.0, 0.09)
-    main = np.array([1.0 + warm, 1.0, 1.0 - warm]) * rng.uniform(0.55, 1.15)
+    main = np.array([1.0 + warm, 1.0, 1.0 - warm]) * rng.uniform(0.5, 1.0)
     cool = rng.normal(-0.03, 0.06)
-    sky = np.array([1.0 + cool, 1.0, 1.0 - cool]) * rng.uniform(0.35, 0.62)
+    sky = np.array([1.0 + cool, 1.0, 1.0 - cool]) * rng.uniform(0.34, 0.56)
     ground = sky * rng.uniform(0.4, 0.75) * (1.0, 0.94, 0.86)
     return Lamp(direction, main, sky, ground)
 
@@ -272,7 +272,7 @@ def sample_look(rng: np.random.Generator, version: int) -> Look:
     """Draw the processing of a version: 0 is close to the camera's, the others are recoloured."""
     wide = 0.02 if version == 0 else 0.07
     return Look(
-        gain=rng.uniform(0.8, 1.2) * (1.0 + rng.normal(0.0, wide, 3)),
+        gain=rng.uniform(0.8, 1.15) * (1.0 + rng.normal(0.0, wide, 3)),
         saturation=float(rng.uniform(0.9, 1.1) if version == 0 else rng.uniform(0.7, 1.2)),
         gamma=float(rng.uniform(0.92, 1.1)),
         blur=float(max(0.0, rng.normal(0.25, 0.3))),

@@ -82,8 +82,8 @@ def paint() -> Paint:
     dorsal /= np.linalg.norm(dorsal, axis=-1, keepdims=True)
     side = (mesh.normals * dorsal).sum(-1)
     palm = 1.0 / (1.0 + np.exp((side + 0.12) * 7.0))
-    # Palm skin ends at the crease of the wrist.
-    palm *= 1.0 / (1.0 + np.exp(-(mm[:, 1] + 4.0) / 3.0))
+    # Palm skin fades out around the crease of the wrist.
+    palm *= 1.0 / (1.0 + np.exp(-(mm[:, 1] - 3.0) / 5.5))
     flush = np.zeros(len(mm))
     for finger in range(5):
         part = np.full(len(mm), finger)

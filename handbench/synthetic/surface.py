@@ -95,7 +95,7 @@ def _skin_weights(p: Floats) -> tuple[Floats, Floats]:
         weights[:, finger_bone(0, bone)] = belongs * share
     parts[:, 0] = belongs * _step((s - 0.6 * ends[0]) / 14.0)
     rest = np.maximum(1.0 - fingers - belongs, 0.0)
-    arm = _step((-p[:, 1] - 4.0) / 22.0)
+    arm = _step((-p[:, 1] - 2.0) / 25.0)
     weights[:, FOREARM] = rest * arm
     upper = _step((p[:, 1] - 42.0) / 34.0)
     for f in range(1, 5):

@@ -267,7 +267,7 @@ def test_half_a_hand_of_nan_is_an_error(tmp_path: Path) -> None:
     broken = full()
     assert broken.keypoints is not None
     broken.keypoints[0, 3] = np.nan
-    with pytest.raises(PredictionsError, match="'keypoints' of id 'a/0' holds NaN or infinity"):
+    with pytest.raises(PredictionsError, match="'keypoints' of id 'a/0' holds NaN, infinity or numbers"):
         write_predictions(broken, tmp_path / "preds.json")
     assert list(tmp_path.iterdir()) == []
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from generators.tiny_hdf5 import write_tiny
 from scored_models import HANDS
-from tiny_hdf5 import write_tiny
 
 from handbench.hdf5.reader import HandFile
 

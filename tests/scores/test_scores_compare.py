@@ -94,7 +94,7 @@ def test_p_of_a_constant_difference_is_the_chance_of_equal_signs() -> None:
     scores, other = np.ones((6, 21)), np.zeros((6, 21))
     cluster = np.arange(6).astype(str)
     difference, p = paired_test(scores, other, cluster, parse("EPE[px]"), permutations=20_000)
-    assert difference == 1.0
+    assert difference == pytest.approx(1.0)
     assert p == pytest.approx(2 / 2**6, abs=0.004)
 
 

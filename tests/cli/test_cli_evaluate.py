@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from generators.tiny_hdf5 import write_tiny
+
+from handbench.cli import cli, main
+from handbench.hdf5.reader import HandFile
+from handbench.predictions.record import Predictions
+from handbench.predictions.write import write_predictions
+from handbench.scores.results import Results, SampleErrors
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return write_tiny(tmp_path / "tiny.h5", {"test": 24})
+
+
+def predict(data: Path, out: Path, noise: float, name: str, keep: slice = slice(None)) -> Path:
+    with HandFile(data) as file:
+        split = file["test"]
+        points = split.source_keypoints_2d()
+        points += np.random.default_rng(0).normal(0, noise, points.shape)
+        ids = split.column("sample_id")
+    predictions = Predictions(
+        "tiny", "test", {"name": name}, ids[keep], points[keep], gt_used=("box",)
+    )
+    write_predictions(predictions, out)
+    return out
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, ["evaluate", *map(str, arguments)], catch_exceptions=False)
+
+
+class Failure:
+    """Runs the program as a user does and returns what stands on stderr."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self.monkeypatch, self.capsys = monkeypatch, capsys
+
+    def __call__(self, *arguments: object) -> str:
+        program = ["handbench", "evaluate", *map(str, arguments)]
+        self.monkeypatch.setattr(sys, "argv", program)
+        with pytest.raises(SystemExit) as caught:
+            main()
+        assert caught.value.code == 1
+        message = self.capsys.readouterr().err
+        assert message.startswith("Error: ")
+        assert message.count("\n") == 1
+        return message
+
+
+@pytest.fixture
+def fails(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Failure:
+    return Failure(monkeypatch, capsys)
+
+
+def test_one_model_prints_samples_first_and_a_definition_beside_each_number(
+    tmp_path: Path, data: Path
+) -> None:
+    preds = predict(data, tmp_path / "preds.json", 3.0, "my-net", slice(0, 22))
+    result = run(preds, "--data", data)
+    lines = result.stdout.splitlines()
+    assert lines[0] == "my-net on tiny test"
+    assert lines[1] == (
+        "samples: 24 expected, 22 predicted (91.7%), 2 missing (test/0022, test/0023), 0 extra, "
+        "0 duplicate"
+    )
+    row = next(line for line in lines if line.strip().startswith("EPE[px] "))
+    assert "mean 2D distance, px of the source image" in row
+    assert "found only" in result.stdout
+    assert "mean pose" in result.stdout
+    assert "mmpose/1: 2D hands as in mmpose" in result.stdout
+    assert "Warning: my-net: 22 predictions for 24 samples" in result.stderr
+
+
+def test_several_models_are_ranked(tmp_path: Path, data: Path) -> None:
+    good = predict(data, tmp_path / "good.json", 2.0, "net")
+    bad = predict(data, tmp_path / "bad.npz", 9.0, "net")
+    result = run(bad, good, "--data", data, "--protocol", "mmpose")
+    assert "ranking under mmpose/1 by AUC@0-30px[n=20,rule=left,cmp=lt]" in result.stdout
+    table = result.stdout.partition("ranking under mmpose/1")[2].splitlines()[2:4]
+    assert [line.split()[:3] for line in table] == [
+        ["1", "net", "(good.json)"],
+        ["2", "net", "(bad.npz)"],
+    ]
+    assert "differs from the best" in table[1]
+
+
+def test_out_writes_results_errors_and_a_report(tmp_path: Path, data: Path) -> None:
+    preds = predict(data, tmp_path / "preds.json", 3.0, "my net/v2")
+    out = tmp_path / "out"
+    run(preds, "--data", data, "--out", out)
+    names = sorted(path.name for path in out.iterdir())
+    assert names == [
+        "my-net-v2.errors.npz",
+        "my-net-v2.json",
+        "my-net-v2.mmpose.json",
+        "report.html",
+    ]
+    results = Results.read(out / "my-net-v2.json")
+    assert results.protocol == "handbench"
+    assert results.model == {"name": "my net/v2", "gt_used": ["box"]}
+    assert len(results.provenance["data_sha256"]) == 64
+    assert len(results.provenance["predictions_sha256"]) == 64
+    assert len(SampleErrors.read(out / "my-net-v2.errors.npz").sample_id) == 24
+
+
+def test_models_with_the_same_file_name_do_not_overwrite_each_other(
+    tmp_path: Path, data: Path
+) -> None:
+    one = predict(data, tmp_path / "one.json", 3.0, "net/a")
+    two = predict(data, tmp_path / "two.json", 5.0, "net a")
+    out = tmp_path / "out"
+    run(one, two, "--data", data, "--out", out, "--protocol", "mmpose")
+    values = {Results.read(path).metrics["EPE[px]"].value for path in out.glob("*.json")}
+    assert len(values) == 2
+
+
+def test_json_is_one_document(tmp_path: Path, data: Path) -> None:
+    one = predict(data, tmp_path / "one.json", 3.0, "one")
+    two = predict(data, tmp_path / "two.json", 5.0, "two", slice(1, None))
+    result = run(one, two, "--data", data, "--json", "--by", "is_right", "--metric", "EPE[px]")
+    document = json.loads(result.stdout)
+    assert [model["label"] for model in document["models"]] == ["one", "two"]
+    assert document["models"][1]["missing"] == ["test/0000"]
+    assert Results.from_dict(document["models"][0]["results"][0]).protocol == "custom"
+    assert "coverage differs" in document["rankings"][0]["remark"]
+    assert document["groups"]["one"][0]["value"] == "1"
+    assert document["groups"]["one"][0]["expected"] == 24
+
+
+def test_groups_and_ids(tmp_path: Path, data: Path) -> None:
+    preds = predict(data, tmp_path / "preds.json", 3.0, "net")
+    ids = tmp_path / "ids.txt"
+    ids.write_text("test/0004\n\n test/0005 \ntest/0008\n", "utf-8")
+    result = run(preds, "--data", data, "--ids", ids, "--by", "instant_id", "--protocol", "mmpose")
+    assert "samples: 3 expected, 3 predicted (100.0%)" in result.stdout
+    table = result.stdout.partition("net by instant_id\n")[2].splitlines()
+    assert table[1].split()[:2] == ["test-2", "2"]
+    assert table[2].split()[:2] == ["test-4", "1"]
+
+
+def test_the_dataset_is_looked_up_in_home(tmp_path: Path, data: Path) -> None:
+    preds = predict(data, tmp_path / "preds.json", 3.0, "net")
+    home = tmp_path / "home"
+    (home / "datasets").mkdir(parents=True)
+    data.rename(home / "datasets" / "tiny.h5")
+    arguments = ["--home", str(home), "evaluate", str(preds), "--protocol", "mmpose"]
+    result = CliRunner().invoke(cli, arguments, catch_exceptions=False)
+    assert result.stdout.startswith("net on tiny test")
+
+
+def test_what_goes_wrong_is_one_sentence(tmp_path: Path, data: Path, fails: Failure) -> None:
+    preds = predict(data, tmp_path / "preds.json", 3.0, "net")
+    assert "predictions for dataset 'tiny', but there is no" in fails(preds)
+    assert "found no such file" in fails(tmp_path / "absent.json", "--data", data)
+    assert "did you mean 'mmpose'" in fails(preds, "--data", data, "--protocol", "mmpos")
+    assert "thresholds of what" in fails(preds, "--data", data, "--metric", "PCK@0.2")
+    assert "did you mean 'is_right'" in fails(preds, "--data", data, "--by", "isright")
+    assert "one value a hand" in fails(preds, "--data", data, "--by", "bbox")
+    assert "one a line" in fails(preds, "--data", data, "--ids", tmp_path / "none.txt")
+    other = tmp_path / "other.json"
+    other.write_text(preds.read_text("utf-8").replace('"tiny"', '"rhd"'), "utf-8")
+    assert "found rhd, tiny" in fails(preds, other)
+
+
+def test_one_bad_file_leaves_no_results_of_the_good_one(
+    tmp_path: Path, data: Path, fails: Failure
+) -> None:
+    good = predict(data, tmp_path / "good.json", 3.0, "net")
+    broken = tmp_path / "broken.json"
+    broken.write_text(good.read_text("utf-8")[:-300], "utf-8")
+    assert "breaks off" in fails(good, broken, "--data", data, "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_results_are_left_when_the_report_fails(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, fails: Failure
+) -> None:
+    def broken(*arguments: object, **options: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("handbench.reports.html.write_report", broken)
+    preds = predict(data, tmp_path / "preds.json", 3.0, "net")
+    assert "No space left" in fails(preds, "--data", data, "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize(
+    ("model", "epe_px", "found"), [("lite", 7.5949, 300), ("full", 7.0918, 297)]
+)
+def test_mediapipe_on_real_hands(
+    real_data: Path, tmp_path: Path, model: str, epe_px: float, found: int
+) -> None:
+    tools = Path(__file__).parents[1] / "tools"
+    sys.path.insert(0, str(tools))
+    from mediapipe_to_predictions import to_predictions
+
+    out = tmp_path / "realhands.h5"
+    source = real_data / "realhands_coco"
+    converting = ["convert", "coco", "--annotations", str(source / "annotations.json")]
+    converting += ["--images-dir", str(source / "images"), "--name", "realhands", "--out", str(out)]
+    CliRunner().invoke(cli, converting, catch_exceptions=False)
+    hands = json.loads((real_data / f"mediapipe_{model}_realhands.json").read_text("utf-8"))
+    preds = tmp_path / "preds.json"
+    write_predictions(to_predictions(hands, "realhands", "test", model), preds)
+    result = run(preds, "--data", out, "--protocol", "mmpose", "--json")
+    results = Results.from_dict(json.loads(result.stdout)["models"][0]["results"][0])
+    assert results.metrics["EPE[px]"].value == pytest.approx(epe_px, abs=1e-3)
+    assert results.samples["predicted"] == found
+    assert results.samples["missing"] == 300 - found

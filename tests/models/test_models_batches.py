@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from generators.tiny_hdf5 import tiny_hands, write_tiny
+
+from handbench.errors import TrainError
+from handbench.hdf5.reader import HandFile
+from handbench.models.batches import (
+    HandRows,
+    ShuffledBatches,
+    generator,
+    held_out,
+    in_order,
+    loader,
+    training_and_validation,
+    unit_ids,
+)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("batches") / "tiny.h5"
+    return write_tiny(path, {"train": 12, "test": 4}, size=32)
+
+
+def cut(path: Path, **more: object) -> tuple[HandRows, HandRows]:
+    options = {"split_val": "val", "val_fraction": 0.3, "val_blocks": 4, **more}
+    return training_and_validation([path], "train", cache=False, **options)  # type: ignore[arg-type]
+
+
+def test_a_batch_holds_the_images_and_positions_asked_for(tiny: Path) -> None:
+    images, _ = tiny_hands(12, 32, seed=0)
+    batch, positions = HandRows([(tiny, "train", None)])[[3, 0]]
+    np.testing.assert_array_equal(batch.permute(0, 2, 3, 1), images[[3, 0]])
+    assert batch.is_contiguous(memory_format=torch.channels_last)
+    assert positions.tolist() == [3, 0]
+
+
+def test_chosen_rows_and_labels_belong_together(tiny: Path) -> None:
+    images, keypoints = tiny_hands(12, 32, seed=0)
+    rows = HandRows([(tiny, "train", np.array([7, 2]))])
+    np.testing.assert_array_equal(rows[[1]][0][0].permute(1, 2, 0), images[2])
+    np.testing.assert_allclose(rows.labels.keypoints, keypoints[[7, 2]], rtol=1e-6)
+    assert rows.labels.sample_id.tolist() == ["train/0007", "train/0002"]
+
+
+def test_labels_lead_back_to_source_pixels(tiny: Path) -> None:
+    rows = HandRows([(tiny, "train", None)])
+    with HandFile(tiny) as file:
+        expected = file["train"].source_keypoints_2d()
+    found = rows.labels.to_source(rows.labels.keypoints)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_several_files_become_one_set(tiny: Path, tmp_path: Path) -> None:
+    other = write_tiny(tmp_path / "b.h5", {"train": 3}, size=32, seed=9, dataset="other")
+    rows = HandRows([(tiny, "train", None), (other, "train", None)])
+    images, _ = tiny_hands(3, 32, seed=9)
+    assert len(rows) == 15
+    assert rows.names == ("tiny/train", "other/train")
+    np.testing.assert_array_equal(rows[[14]][0][0].permute(1, 2, 0), images[2])
+
+
+def test_cached_images_are_the_same(tiny: Path) -> None:
+    plain, cached = (HandRows([(tiny, "train", None)], cache=c) for c in (False, True))
+    for _ in range(2):
+        assert torch.equal(plain[[1, 5]][0], cached[[1, 5]][0])
+
+
+def test_mixed_image_sizes_are_refused(tmp_path: Path) -> None:
+    path = write_tiny(tmp_path / "mixed.h5", {"train": 5}, sizes=(32, 48))
+    with pytest.raises(
+        TrainError, match=r"one size, found 2 sizes in .*: 32×32 \(3\), 48×48 \(2\); convert with"
+    ):
+        HandRows([(path, "train", None)])
+
+
+def test_no_rows_are_refused(tiny: Path) -> None:
+    with pytest.raises(TrainError, match=r"expected images in .*split 'train', found none"):
+        HandRows([(tiny, "train", np.array([], dtype=np.int64))])
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_the_loader_hands_out_batches_in_the_given_order(tiny: Path, workers: int) -> None:
+    rows = HandRows([(tiny, "train", None)])
+    found = [p.tolist() for _, p in loader(rows, in_order(12, 5), workers, pin=False)]
+    assert found == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9], [10, 11]]
+
+
+def test_rows_can_be_pickled_for_workers(tiny: Path) -> None:
+    rows = HandRows([(tiny, "train", None)])
+    again = pickle.loads(pickle.dumps(rows))  # noqa: S301 - our own object
+    assert torch.equal(again[[2]][0], rows[[2]][0])
+
+
+def test_order_follows_from_seed_and_epoch_and_covers_everything() -> None:
+    def epoch(number: int, seed: int = 3) -> list[list[int]]:
+        batches = ShuffledBatches(10, 5, seed)
+        batches.epoch = number
+        return list(batches)
+
+    assert sorted(position for batch in epoch(0) for position in batch) == list(range(10))
+    assert epoch(1) == epoch(1)
+    assert epoch(0) != epoch(1)
+    assert epoch(0) != epoch(0, seed=4)
+
+
+def test_an_incomplete_batch_is_left_out_of_training_only() -> None:
+    assert [len(batch) for batch in ShuffledBatches(11, 4, 0)] == [4, 4]
+    assert [len(batch) for batch in in_order(11, 4)] == [4, 4, 3]
+
+
+def test_generators_of_different_purposes_differ() -> None:
+    draws = [
+        torch.rand(4, generator=generator(*arguments)).tolist()
+        for arguments in ((0, 0, "order"), (0, 0, "augmentation"), (0, 1, "order"), (0, 0, "order"))
+    ]
+    assert draws[0] == draws[3]
+    assert len({tuple(draw) for draw in draws}) == 3
+
+
+def test_a_unit_is_never_on_both_sides() -> None:
+    ids = np.array([f"u{i % 200}" for i in range(1000)])
+    mask = held_out(ids, 0.2)
+    assert not set(ids[mask]) & set(ids[~mask])
+    assert mask.mean() == pytest.approx(0.2, abs=0.08)
+
+
+def test_what_is_held_out_depends_on_the_id_alone() -> None:
+    ids = np.array([f"u{i}" for i in range(100)])
+    some = ids[::3]
+    np.testing.assert_array_equal(held_out(some, 0.2), held_out(ids, 0.2)[::3])
+
+
+def test_the_cut_is_the_one_of_conversion() -> None:
+    from handbench.samples.grouping import val_rows
+
+    ids = np.array([f"training/instant-{i:08d}" for i in range(400)])
+    np.testing.assert_array_equal(held_out(ids, 0.05), val_rows(ids.tolist()))
+
+
+def test_at_least_one_unit_is_held_out() -> None:
+    ids = np.array(["a", "a", "b", "b", "b"])
+    mask = held_out(ids, 1e-9)
+    assert mask.tolist() in ([True, True, False, False, False], [False, False, True, True, True])
+
+
+def test_one_unit_cannot_be_parted() -> None:
+    with pytest.raises(TrainError, match=r"at least two units .* found 1 in 6 rows"):
+        held_out(np.array(["only"] * 6), 0.5)
+
+
+def test_without_a_val_split_units_of_train_are_held_out(tiny: Path) -> None:
+    training, validation = cut(tiny)
+    assert len(training) + len(validation) == 12
+    assert len(validation) > 0
+    # Rows 2k and 2k + 1 are one instant.
+    instants = [
+        {int(i[-4:]) // 2 for i in part.labels.sample_id} for part in (training, validation)
+    ]
+    assert not instants[0] & instants[1]
+
+
+def test_a_val_split_is_used_where_there_is_one(tiny: Path) -> None:
+    training, validation = cut(tiny, split_val="test")
+    assert [len(training), len(validation)] == [12, 4]
+
+
+def test_without_ids_neighbours_stay_together(tmp_path: Path) -> None:
+    path = write_tiny(tmp_path / "a.h5", {"train": 12}, size=32, unit="sample_id")
+    with HandFile(path) as file:
+        assert unit_ids(file["train"], 4).tolist() == list("000111222333")
+    _, validation = cut(path)
+    rows = sorted(int(name[-4:]) for name in validation.labels.sample_id)
+    assert len(rows) % 3 == 0
+    assert all(rows[i] + 1 == rows[i + 1] for i in range(0, len(rows), 3))
+
+
+def test_a_file_without_labels_is_refused(tmp_path: Path) -> None:
+    path = write_tiny(tmp_path / "a.h5", {"train": 4}, size=32, labelled=False)
+    with pytest.raises(TrainError, match=r"none of the 4 images in .*split 'train', is labelled"):
+        cut(path)
+
+
+def test_a_missing_training_split_is_refused(tiny: Path) -> None:
+    with pytest.raises(TrainError, match="no split 'fit' to train on; it has train, test"):
+        training_and_validation([tiny], "fit", "val", 0.1, 4, cache=False)

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from generators.tiny_hdf5 import write_tiny
+
+from handbench.errors import TrainError
+from handbench.models.baseline import Baseline
+from handbench.models.batches import HandRows
+from handbench.models.heatmaps import gaussian_targets
+from handbench.models.inference import (
+    choose_device,
+    choose_precision,
+    locate,
+    predict_heatmaps,
+)
+
+
+class Brightest(Baseline):
+    """Stands in for a network: every heatmap is the image's red channel, averaged 4×4."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        maps = torch.nn.functional.avg_pool2d(images[:, :1], 4)
+        return maps.expand(-1, self.joints, -1, -1)
+
+
+class Dots:
+    """64×48 images with one Gaussian dot each, at `points` in stored px."""
+
+    size = (48, 64)
+
+    def __init__(self, points: torch.Tensor) -> None:
+        everything = torch.ones(len(points), 1, dtype=torch.bool)
+        maps, _ = gaussian_targets(points[:, None], everything, self.size, stride=1, sigma=5.0)
+        self.images = (255 * maps).to(torch.uint8).expand(-1, 3, -1, -1)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, positions: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.images[positions], torch.tensor(positions)
+
+
+@pytest.mark.parametrize("size", [64, 128])
+@pytest.mark.parametrize("flip_test", [False, True])
+def test_points_come_back_in_stored_pixels(size: int, flip_test: bool) -> None:
+    points = torch.tensor([[20.0, 15.0], [41.3, 30.6], [33.2, 22.2]])
+    network = Brightest(18)
+    found = locate(
+        network, Dots(points), size=size, device="cpu", batch_size=2, flip_test=flip_test
+    )
+    assert found.keypoints.shape == (3, 21, 2)
+    assert torch.from_numpy(found.keypoints[:, 0]).sub(points).abs().max() < 0.3
+    assert found.peaks.shape == (3, 21)
+    assert found.ms_per_image > 0
+
+
+def test_progress_counts_images() -> None:
+    seen: list[int] = []
+    dots = Dots(torch.full((5, 2), 20.0))
+    locate(Brightest(18), dots, size=64, device="cpu", batch_size=2, advance=seen.append)
+    assert seen == [2, 2, 1]
+
+
+def test_flip_test_on_the_center_grid_changes_nothing_for_a_symmetric_network() -> None:
+    images = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    network = Brightest(18)
+    once = predict_heatmaps(network, images, grid="center", flip_test=False)
+    twice = predict_heatmaps(network, images, grid="center", flip_test=True)
+    torch.testing.assert_close(once, twice)
+
+
+def test_flip_test_on_the_corner_grid_shifts_the_mirror_image_by_one_cell() -> None:
+    images = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    network = Brightest(18)
+    once = predict_heatmaps(network, images, grid="corner", flip_test=False)
+    twice = predict_heatmaps(network, images, grid="corner", flip_test=True)
+    torch.testing.assert_close(twice[..., 1:], (once[..., 1:] + once[..., :-1]) / 2)
+    torch.testing.assert_close(twice[..., 0], once[..., 0])
+
+
+def test_the_network_predicts_in_evaluation_mode(tmp_path: Path) -> None:
+    data = write_tiny(tmp_path / "t.h5", {"test": 3}, size=32)
+    network = Baseline(18)
+    rows = HandRows([(data, "test", None)])
+    alone = locate(network.train(), rows, size=32, device="cpu", batch_size=1)
+    together = locate(network.train(), rows, size=32, device="cpu", batch_size=3)
+    assert not network.training
+    assert alone.peaks == pytest.approx(together.peaks, rel=1e-3)
+
+
+def test_absent_devices_are_refused() -> None:
+    absent = "mps" if not torch.backends.mps.is_available() else "cuda"
+    with pytest.raises(TrainError, match=f"--device {absent} was asked for"):
+        choose_device(absent)
+    assert choose_device("cpu") == torch.device("cpu")
+
+
+def test_precision_of_a_cpu_is_fp32_and_never_fp16() -> None:
+    cpu = torch.device("cpu")
+    assert choose_precision("auto", cpu) == "fp32"
+    assert choose_precision("bf16", cpu) == "bf16"
+    with pytest.raises(TrainError, match="fp16 needs a CUDA device, found cpu"):
+        choose_precision("fp16", cpu)

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from handbench.errors import TrainError
+from handbench.files import write_json
+from handbench.models.settings import TrainSettings, option
+
+SETTINGS = TrainSettings(data=(Path("a.h5"), Path("b.h5")), out=Path("run"))
+
+
+def test_the_defaults_are_accepted() -> None:
+    SETTINGS.check()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"data": ()}, "at least one HDF5 file"),
+        ({"epochs": 0}, "--epochs must be at least 1, found 0"),
+        ({"batch_size": 1}, "--batch-size must be at least 2, found 1"),
+        ({"lr": 0.0}, "--lr must be positive, found 0.0"),
+        ({"lr": float("nan")}, "--lr must be positive, found nan"),
+        ({"flip": 1.5}, "--flip is a share 0 to 1, found 1.5"),
+        ({"val_fraction": 0.0}, "--val-fraction must leave something on both sides, found 0.0"),
+        ({"size": 100}, "multiple of 32 pixels, found 100"),
+        ({"depth": 20}, "--depth is one of 18, 34, 50, 101, 152, found 20"),
+        ({"schedule": "linear"}, "--schedule is one of cosine, step, found 'linear'"),
+    ],
+)
+def test_values_that_cannot_work_are_refused(change: dict[str, object], message: str) -> None:
+    with pytest.raises(TrainError, match=message):
+        dataclasses.replace(SETTINGS, **change).check()  # type: ignore[arg-type]
+
+
+def test_settings_survive_their_file(tmp_path: Path) -> None:
+    settings = dataclasses.replace(SETTINGS, init=Path("old/run"), size=128, workers=2)
+    write_json(tmp_path / "settings.json", settings.to_dict())
+    assert TrainSettings.read(tmp_path) == settings
+
+
+def test_settings_of_another_version_are_refused() -> None:
+    with pytest.raises(TrainError, match="of another version of handbench"):
+        TrainSettings.from_dict({**SETTINGS.to_dict(), "momentum": 0.9})
+    with pytest.raises(TrainError, match="of another version of handbench"):
+        TrainSettings.from_dict({"epochs": 3})
+
+
+def test_differences_name_options_that_may_not_change() -> None:
+    other = dataclasses.replace(SETTINGS, lr=0.5, workers=4, device="cpu", out=Path("moved"))
+    assert SETTINGS.differences(other) == ["--lr 0.5 instead of 0.001"]
+    assert SETTINGS.differences(SETTINGS) == []
+
+
+def test_every_setting_explains_itself() -> None:
+    for field in dataclasses.fields(TrainSettings):
+        assert field.metadata["help"], field.name
+
+
+def test_option_names() -> None:
+    assert option("batch_size") == "--batch-size"

@@ -1,0 +1,281 @@
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from generators.tiny_hdf5 import write_tiny
+
+from handbench.errors import TrainError
+from handbench.hdf5.reader import HandFile
+from handbench.metrics import epe, keypoint_errors
+from handbench.models.batches import HandRows
+from handbench.models.checkpoint import (
+    copy_weights,
+    load_model,
+    new_network,
+    read_checkpoint,
+    save_model,
+    untrained_model,
+)
+from handbench.models.inference import locate
+from handbench.models.settings import TrainSettings
+from handbench.models.training import learning_rate, train
+
+EPOCHS = 4
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("training") / "tiny.h5"
+    return write_tiny(path, {"train": 8, "val": 4}, size=32)
+
+
+@pytest.fixture(scope="module")
+def settings(data: Path) -> TrainSettings:
+    return TrainSettings(
+        data=(data,), out=data.with_name("run"), depth=18, epochs=EPOCHS, batch_size=4, device="cpu"
+    )
+
+
+@pytest.fixture(scope="module")
+def run(settings: TrainSettings) -> Path:
+    """Four epochs without a break."""
+    return train(settings)
+
+
+def log_without_times(run: Path) -> list[dict[str, str]]:
+    with (run / "log.csv").open() as lines:
+        rows = list(csv.DictReader(lines))
+    return [{k: v for k, v in row.items() if k not in ("seconds", "samples_per_s")} for row in rows]
+
+
+def test_a_run_directory_says_everything_about_the_run(run: Path, settings: TrainSettings) -> None:
+    assert sorted(path.name for path in run.iterdir()) == [
+        "best.pt", "curves.png", "last.pt", "log.csv", "provenance.json", "settings.json",
+    ]  # fmt: skip
+    assert TrainSettings.read(run) == settings
+    origin = json.loads((run / "provenance.json").read_text())
+    assert origin["data"][0]["dataset"] == "tiny"
+    assert {"handbench", "command", "created", "torch", "device", "parameters"} <= set(origin)
+    rows = log_without_times(run)
+    assert [row["epoch"] for row in rows] == ["1", "2", "3", "4"]
+    assert list(rows[0]) == ["epoch", "loss", "val_epe_px", "val_auc_0_30px", "lr"]
+
+
+def test_resuming_continues_bit_for_bit(run: Path, settings: TrainSettings, tmp_path: Path) -> None:
+    halves = dataclasses.replace(settings, out=tmp_path / "halves")
+    lines: list[str] = []
+    train(halves, stop_after=2)
+    assert len(log_without_times(halves.out)) == 2
+    train(halves, resume=True, say=lines.append)
+    assert "continuing after epoch 2 of 4" in lines
+    assert log_without_times(halves.out) == log_without_times(run)
+    for name in ("last.pt", "best.pt"):
+        whole, parts = read_checkpoint(run / name), read_checkpoint(halves.out / name)
+        assert whole["weights"].keys() == parts["weights"].keys()
+        for key, value in whole["weights"].items():
+            assert torch.equal(value, parts["weights"][key]), key
+    whole, parts = (read_checkpoint(path / "last.pt")["training"] for path in (run, halves.out))
+    for key, state in whole["optimiser"]["state"].items():
+        for name, value in state.items():
+            assert torch.equal(value, parts["optimiser"]["state"][key][name])
+
+
+def test_the_best_epoch_is_the_one_with_the_smallest_validation_error(
+    run: Path, settings: TrainSettings, data: Path
+) -> None:
+    rows = HandRows([(data, "val", None)])
+    model = load_model(run)
+    found = locate(model.network, rows, size=model.size, device="cpu", batch_size=4)
+    with HandFile(data) as file:
+        truth = file["val"].source_keypoints_2d()
+    errors = keypoint_errors(
+        rows.labels.to_source(found.keypoints), truth, np.ones((4, 21), dtype=bool)
+    )
+    logged = [float(row["val_epe_px"]) for row in log_without_times(run)]
+    assert epe(errors) == pytest.approx(min(logged), rel=1e-5)
+
+
+def test_a_loaded_model_knows_where_it_comes_from(run: Path) -> None:
+    model = load_model(run)
+    assert (model.name, model.size, model.grid) == ("run", 32, "center")
+    assert model.training_data == ("tiny/train",)
+    assert load_model(run / "last.pt").training_data == ("tiny/train",)
+
+
+def test_a_finished_run_has_nothing_left_to_resume(run: Path, settings: TrainSettings) -> None:
+    before = (run / "last.pt").stat().st_mtime_ns
+    train(settings, resume=True)
+    assert (run / "last.pt").stat().st_mtime_ns == before
+
+
+def test_a_run_is_not_overwritten(run: Path, settings: TrainSettings) -> None:
+    with pytest.raises(TrainError, match="already holds a training run: continue it with --resume"):
+        train(settings)
+
+
+def test_resuming_with_other_settings_names_them(run: Path, settings: TrainSettings) -> None:
+    other = dataclasses.replace(settings, lr=0.5, epochs=9)
+    with pytest.raises(TrainError, match=r"--epochs 9 instead of 4, --lr 0.5 instead of 0.001"):
+        train(other, resume=True)
+
+
+def test_there_must_be_a_run_to_resume(settings: TrainSettings, tmp_path: Path) -> None:
+    with pytest.raises(TrainError, match=r"run to resume in .*, found no last\.pt"):
+        train(dataclasses.replace(settings, out=tmp_path), resume=True)
+
+
+def test_a_truncated_checkpoint_is_refused(run: Path, tmp_path: Path) -> None:
+    whole = (run / "best.pt").read_bytes()
+    (tmp_path / "best.pt").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(TrainError, match=r"best\.pt cannot be read: it is cut off, damaged"):
+        load_model(tmp_path)
+
+
+def test_a_checkpoint_runs_no_code(tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple[object, ...]:
+            return (Path.touch, (tmp_path / "ran",))
+
+    torch.save({"handbench_checkpoint": 1, "weights": Evil()}, tmp_path / "best.pt")
+    with pytest.raises(TrainError, match="holds more than tensors and plain values"):
+        load_model(tmp_path)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_files_that_are_no_checkpoints_are_refused(tmp_path: Path) -> None:
+    torch.save({"weights": {}}, tmp_path / "other.pt")
+    with pytest.raises(TrainError, match="no handbench checkpoint"):
+        load_model(tmp_path / "other.pt")
+    torch.save({"handbench_checkpoint": 2}, tmp_path / "new.pt")
+    with pytest.raises(TrainError, match="has version 2; this handbench reads 1: upgrade"):
+        load_model(tmp_path / "new.pt")
+    torch.save({"handbench_checkpoint": 1, "depth": 18, "joints": 21}, tmp_path / "half.pt")
+    with pytest.raises(TrainError, match="does not fit its own description"):
+        load_model(tmp_path / "half.pt")
+    with pytest.raises(TrainError, match=r"expected a training run with best\.pt"):
+        load_model(tmp_path)
+    with pytest.raises(TrainError, match="found no such file"):
+        load_model(tmp_path / "none.pt")
+
+
+def test_weights_of_another_depth_do_not_start_a_run(run: Path) -> None:
+    with pytest.raises(TrainError, match="holds a ResNet-18, but --depth is 34: use --depth 18"):
+        copy_weights(new_network(34, 0), run)
+
+
+def test_fine_tuning_starts_from_the_given_weights_and_remembers_their_data(
+    run: Path, settings: TrainSettings, tmp_path: Path
+) -> None:
+    other = write_tiny(tmp_path / "o.h5", {"train": 4, "val": 2}, size=32, dataset="other")
+    tuned = dataclasses.replace(
+        settings, data=(other,), out=tmp_path / "tuned", init=run, epochs=1, lr=1e-12
+    )
+    model = load_model(train(tuned))
+    assert model.training_data == ("tiny/train", "other/train")
+    torch.testing.assert_close(
+        model.network.heatmaps.weight, load_model(run).network.heatmaps.weight
+    )
+
+
+def test_a_loss_that_is_no_number_names_the_images(settings: TrainSettings, tmp_path: Path) -> None:
+    broken = untrained_model(18, 32)
+    with torch.no_grad():
+        broken.network.heatmaps.bias[0] = torch.nan
+    save_model(tmp_path / "broken.pt", broken)
+    bad = dataclasses.replace(settings, out=tmp_path / "bad", init=tmp_path / "broken.pt")
+    with pytest.raises(TrainError, match=r"no longer a number in epoch 1, .* train/000\d, train"):
+        train(bad)
+    assert not (tmp_path / "bad" / "last.pt").exists()
+
+
+@pytest.mark.parametrize(
+    ("splits", "change", "message"),
+    [
+        (
+            {"train": 8, "val": 2},
+            {"batch_size": 16},
+            "batch of 16 images .* found 8: use a smaller",
+        ),
+        ({"train": 1}, {}, "at least two units .* found 1 in 1 rows"),
+        ({"train": 8, "val": 2}, {"size": 40}, "multiple of 32 pixels, found 40"),
+        ({"test": 8}, {}, "no split 'train' to train on; it has test"),
+    ],
+)
+def test_data_that_cannot_be_trained_on_is_refused(
+    splits: dict[str, int],
+    change: dict[str, object],
+    message: str,
+    settings: TrainSettings,
+    tmp_path: Path,
+) -> None:
+    data = write_tiny(tmp_path / "d.h5", splits, size=32)
+    wrong = dataclasses.replace(settings, data=(data,), out=tmp_path / "run", **change)  # type: ignore[arg-type]
+    with pytest.raises(TrainError, match=message):
+        train(wrong)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_directory_that_cannot_be_made_is_refused(
+    settings: TrainSettings, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(TrainError, match="the run directory cannot be written"):
+        train(dataclasses.replace(settings, out=tmp_path / "file" / "run"))
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "step"])
+def test_learning_rate_rises_then_falls(settings: TrainSettings, schedule: str) -> None:
+    chosen = dataclasses.replace(settings, lr=1.0, warmup=0.1, schedule=schedule)
+    rates = [learning_rate(chosen, step, 140) for step in range(140)]
+    assert rates[:14] == pytest.approx([(i + 1) / 15 for i in range(14)])
+    assert rates[14] == 1.0
+    assert rates[14:] == sorted(rates[14:], reverse=True)
+    if schedule == "step":
+        assert [rates[89], rates[90], rates[119], rates[120]] == pytest.approx([1, 0.1, 0.1, 0.01])
+    else:
+        assert rates[-1] < 1e-3
+        assert rates[14 + 63] == pytest.approx(0.5)
+
+
+def test_initial_weights_follow_from_the_seed_and_leave_torch_alone() -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    one, same, other = new_network(18, 1), new_network(18, 1), new_network(18, 2)
+    assert torch.equal(torch.rand(1), expected)
+    assert torch.equal(one.heatmaps.weight, same.heatmaps.weight)
+    assert not torch.equal(one.heatmaps.weight, other.heatmaps.weight)
+
+
+@pytest.mark.slow
+def test_training_beats_the_mean_pose_on_hands_it_has_not_seen(tmp_path: Path) -> None:
+    def error(keypoints: np.ndarray, truth: np.ndarray) -> float:
+        return epe(keypoint_errors(keypoints, truth, np.ones(truth.shape[:2], dtype=bool)))
+
+    data = write_tiny(tmp_path / "t.h5", {"train": 192, "val": 16, "test": 32}, size=64)
+    run = train(
+        TrainSettings(
+            data=(data,),
+            out=tmp_path / "run",
+            depth=18,
+            epochs=6,
+            batch_size=8,
+            sigma=1.5,
+            flip=0.0,
+            rotation=10.0,
+            scale=0.1,
+            device="cpu",
+            warmup=0.1,
+        )
+    )
+    rows = HandRows([(data, "test", None)])
+    found = locate(load_model(run).network, rows, size=64, device="cpu").keypoints
+    mean = HandRows([(data, "train", None)]).labels.keypoints.mean(axis=0, keepdims=True)
+    floor = error(np.repeat(mean, len(rows), axis=0), rows.labels.keypoints)
+    assert error(found, rows.labels.keypoints) < 0.5 * floor
