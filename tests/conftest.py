@@ -1,4 +1,4 @@
-"""Fixtures shared by all tests: fake datasets made once a session, real data where there is some."""
+"""Fixtures shared by all tests: fake datasets made once a session, and real data."""
 
 from __future__ import annotations
 
@@ -61,8 +61,6 @@ def real_data() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _own_home(
-    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def _own_home(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """No test reads or writes the home folder of the person who runs it."""
     monkeypatch.setenv("HANDBENCH_HOME", str(tmp_path_factory.getbasetemp() / "home"))

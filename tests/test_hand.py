@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from generators.freihand import right_hand
@@ -20,7 +22,7 @@ def test_joint_names_are_those_of_the_published_order():
 
 def test_bones_are_the_five_published_chains():
     chains = [(0, *range(start, start + 4)) for start in (1, 5, 9, 13, 17)]
-    expected = {(a, b) for chain in chains for a, b in zip(chain, chain[1:])}
+    expected = {(a, b) for chain in chains for a, b in itertools.pairwise(chain)}
     assert set(hand.BONES) == expected
     assert len(hand.BONES) == 20
     assert [child for _, child in hand.BONES] == list(range(1, 21))

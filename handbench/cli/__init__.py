@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from pathlib import Path
 
@@ -89,10 +88,7 @@ def main() -> None:
     except OSError as error:
         if debug:
             raise
-        if isinstance(error, BrokenPipeError):
-            # The reader of our output went away (`| head`): nothing is wrong with the task.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(0)
+        # A reader of our output that went away (`| head`) does not come here: click ends quietly.
         place = f" ({error.filename})" if error.filename else ""
         click.echo(f"Error: {error.strerror or error}{place}", err=True)
         sys.exit(1)

@@ -26,7 +26,7 @@ def inspect(file: Path, as_json: bool) -> None:
         text = str(value).strip()
         if text and name not in ("joint_names", "bones", "sources", "citation"):
             click.echo(f"  {name:<18} {text}")
-    for source in facts["attributes"]["sources"]:
+    for source in facts["attributes"].get("sources", []):
         digest = str(source["sha256"])[:12]
         click.echo(f"  {'source':<18} {source['file']}, {source['size']:,} bytes, sha256 {digest}…")
     for split in facts["splits"]:

@@ -8,8 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from handbench.drawing import Picture
     from handbench.hdf5.reader import HandFile, SplitReader
+
+_CELL_PX = 256
 
 
 @click.command()
@@ -75,7 +80,7 @@ def show(
             heading = f"{data.dataset} · {name} · {preds.name}"
         total = len(data[name])
     pictures, titles = zip(*cells, strict=True)
-    sheet = contact_sheet(pictures, titles, columns, heading=heading)
+    sheet = contact_sheet(pictures, titles, columns, cell_px=_CELL_PX, heading=heading)
     target = out or Path(f"{file.stem}-{name}.png")
     with atomic_path(target) as temporary:
         sheet.save(temporary, "PNG")  # the temporary name does not end in .png
@@ -84,6 +89,7 @@ def show(
 
 def _samples(reader: SplitReader, count: int, seed: int) -> list[tuple[Picture, str]]:
     """Random samples in the order of the file, with the truth in colour."""
+    from handbench.camera import transform_points
     from handbench.drawing import draw_hand
     from handbench.errors import HandbenchError
     from handbench.hand import OCCLUDED
@@ -93,9 +99,10 @@ def _samples(reader: SplitReader, count: int, seed: int) -> list[tuple[Picture, 
     cells = []
     for row in _chosen(len(reader), count, seed):
         sample = reader[row]
+        square, matrix = _square(sample.image)
         picture = draw_hand(
-            sample.image,
-            sample.keypoints_2d,
+            square,
+            transform_points(matrix, sample.keypoints_2d),
             sample.valid_2d,
             occluded=sample.visibility == OCCLUDED,
         )
@@ -138,16 +145,26 @@ def _predictions(
     cells = []
     for row in rows.tolist():
         sample = reader[place[str(errors.sample_id[row])]]
+        square, matrix = _square(sample.image)
         picture = draw_comparison(
-            sample.image,
-            transform_points(sample.crop, errors.keypoints_px[row]),
-            sample.keypoints_2d,
+            square,
+            transform_points(matrix @ sample.crop, errors.keypoints_px[row]),
+            transform_points(matrix, sample.keypoints_2d),
             sample.valid_2d,
         )
         cells.append(
             (picture, f"{sample.sample_id}\n{means[row]:.1f} px · {_side(sample.is_right)}")
         )
     return results.split, cells
+
+
+def _square(picture: Picture) -> tuple[Picture, npt.NDArray[np.float64]]:
+    """The whole picture at the size of a cell, and the map to it: lines are drawn after scaling."""
+    import numpy as np
+
+    from handbench.drawing import zoom
+
+    return zoom(picture, np.empty((0, 2)), _CELL_PX)
 
 
 def _chosen(total: int, count: int, seed: int) -> list[int]:

@@ -38,5 +38,6 @@ def verify(file: Path, deep: bool, as_json: bool) -> None:
         click.echo(f"kept: {kept}\ndropped: {dropped or 'nothing'}")
     if not result.passed:
         failed = [f"{c.split or 'file'}: {c.name}" for c in result.checks if c.passed is False]
-        click.echo(f"Error: {len(failed)} checks failed: {'; '.join(failed)}", err=True)
+        plural = "" if len(failed) == 1 else "s"
+        click.echo(f"Error: {len(failed)} check{plural} failed: {'; '.join(failed)}", err=True)
         sys.exit(1)

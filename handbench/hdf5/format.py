@@ -19,6 +19,7 @@ FORMAT = "1.0"
 FORMAT_MAJOR = 1
 
 BOX_SOURCES = ("annotation", "keypoints", "image", "detector")
+"""Values of the attribute `source` of `bbox`: where the boxes come from."""
 
 IMAGE_CHUNK_BYTES = 64 * 1024
 """Read several times faster than variable-length rows, and small enough for random access."""

@@ -80,7 +80,9 @@ class SplitReader:
         self._file = file
         self.name = name
         group = self._group
-        missing = [needed for needed in ("sample_id", "bbox", "image") if needed not in group]
+        storage = str(group["image"].attrs.get("storage", "encoded")) if "image" in group else ""
+        core = ("sample_id", "bbox", "image", *(("image_offset",) if storage == "encoded" else ()))
+        missing = [needed for needed in core if needed not in group]
         if missing:
             raise FormatError(
                 f"{file.path}: split {name!r} has no dataset {', '.join(missing)}: the file was "
@@ -92,7 +94,7 @@ class SplitReader:
         self.cluster_unit = str(group.attrs["cluster_unit"])
         self.box_source = str(group["bbox"].attrs.get("source", "annotation"))
         self.box_padding = float(group["bbox"].attrs.get("padding", 1.0))
-        self.storage = str(group["image"].attrs["storage"])
+        self.storage = storage
         self._offsets: dict[str, npt.NDArray[np.int64]] = {}
 
     @property
@@ -333,7 +335,8 @@ class HandFile:
             raise FormatError(
                 f"{self.path} is incomplete: its conversion did not finish; convert it again"
             )
-        attributes["sources"] = orjson.loads(attributes.get("sources", "[]"))
+        if "sources" in attributes:
+            attributes["sources"] = orjson.loads(attributes["sources"])
         return attributes
 
     def __getitem__(self, split: str) -> SplitReader:

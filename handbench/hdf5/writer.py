@@ -260,6 +260,12 @@ class SplitWriter:
             width = max(1, joined.dtype.itemsize)
             text = joined.astype(h5py.string_dtype("utf-8", length=width))
             self._group.create_dataset(name, data=text)
+        box_source = self.attributes.get("bbox", {}).get("source")
+        if box_source is not None and box_source not in BOX_SOURCES:
+            raise FormatError(
+                f"split {self._group.name}: the attribute source of bbox must be one of "
+                f"{', '.join(BOX_SOURCES)}, found {box_source!r}"
+            )
         for name, attributes in self.attributes.items():
             if name in self._group:
                 self._group[name].attrs.update(attributes)
@@ -336,13 +342,6 @@ class HandFileWriter:
                 split.close()
             self._file.flush()
             self._file.attrs["complete"] = True
-
-    @staticmethod
-    def check_box_source(source: str) -> str:
-        """Return `source` if it is one of the four words the format knows."""
-        if source not in BOX_SOURCES:
-            raise FormatError(f"box source must be one of {BOX_SOURCES}, found {source!r}")
-        return source
 
 
 @contextlib.contextmanager

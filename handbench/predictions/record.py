@@ -180,9 +180,9 @@ def _check_column(
     if bad.any():
         row = int(np.flatnonzero(bad.any(axis=1))[0])
         raise PredictionsError(
-            f"{where}: {name!r} of id {str(ids[row])!r} holds NaN, infinity or numbers "
-            f"beyond {_LARGEST:g} ({int(bad.any(axis=1).sum()):,} such rows): write finite numbers, or null for the "
-            "whole hand when it was not found"
+            f"{where}: {name!r} of id {str(ids[row])!r} holds NaN, infinity or numbers beyond "
+            f"{_LARGEST:g} ({int(bad.any(axis=1).sum()):,} such rows): write finite numbers, or "
+            "null for the whole hand when it was not found"
         )
 
 

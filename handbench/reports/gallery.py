@@ -103,6 +103,7 @@ class Gallery:
             prediction,
             sample.keypoints_2d,
             sample.valid_2d,
+            follow=not model,
         )
         tight = float(errors.tight_px[row])
         return Thumbnail(
@@ -121,6 +122,8 @@ def compare(
     truth: Floats,
     valid: npt.NDArray[np.bool_],
     size: int = THUMBNAIL_PX,
+    *,
+    follow: bool = True,
 ) -> Picture:
     """Cut `picture` around a hand and draw prediction over truth.
 
@@ -134,16 +137,19 @@ def compare(
         (21,) labelled joints.
     size
         Side of the result in px.
+    follow
+        Make room for the prediction. Without, the cut depends on the truth alone, so that pictures
+        of several models show the same part.
     """
     labelled = truth[valid & np.isfinite(truth).all(axis=1)]
     shown = labelled
-    if prediction is not None and len(labelled):
-        # Make room for predictions nearby; a wild one may leave the picture.
+    if follow and prediction is not None and len(labelled):
+        # Room for predictions nearby; a wild one may leave the picture.
         reach = 0.75 * max(float(np.ptp(labelled, axis=0).max()), 8.0)
         low, high = labelled.min(axis=0) - reach, labelled.max(axis=0) + reach
         finite = prediction[np.isfinite(prediction).all(axis=1)]
         shown = np.concatenate([labelled, np.clip(finite, low, high)])
-    square, matrix = zoom(picture, shown, size, padding=1.35)
+    square, matrix = zoom(picture, shown, size, padding=1.35 if follow else 1.8)
     return draw_comparison(
         square,
         None if prediction is None else transform_points(matrix, prediction),

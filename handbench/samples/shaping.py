@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -163,11 +163,3 @@ def _stored_mask(data: bytes, crop: npt.NDArray[np.float64], size: int, where: s
         return encode_mask(mask)
     grey = np.repeat(mask[..., None].astype(np.uint8) * 255, 3, axis=2)
     return encode_mask(crop_square(grey, crop, size)[..., 0] >= 128)
-
-
-def shaped_blocks(
-    shaper: Shaper, blocks: Iterable[SampleBlock]
-) -> Iterator[tuple[SampleBlock, StoredBlock]]:
-    """Source block and stored block, one after another."""
-    for block in blocks:
-        yield block, shaper.shape(block)

@@ -11,7 +11,7 @@ import difflib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, TypeVar
 
 from handbench.errors import ScoreError
 from handbench.hand import NUM_JOINTS
@@ -20,6 +20,10 @@ from handbench.metrics import Average, Compare, Missing, Rule
 Quantity = Literal["EPE", "PCK", "AUC", "MPJPE", "coverage"]
 Unit = Literal["px", "mm", "fraction"]
 Size = Literal["bbox", "tight", "palm"]
+Alignment = Literal["cam", "root", "scale", "pa", "pa-reflect"]
+Frame = Literal["source", "stored"]
+Scored = Literal["model", "mean-pose"]
+Word = TypeVar("Word", bound=str)
 
 _LATER = {
     "OKS-AP": "average precision needs person areas",
@@ -32,9 +36,24 @@ _LATER_SIZES = {
     "image": "the size of the source image is not stored",
     "head": "a head size is known for few datasets",
 }
-_NAMES = ("EPE", "PCK", "AUC", "MPJPE", "PA-MPJPE", "coverage")
+_QUANTITIES: dict[str, Quantity] = {
+    "EPE": "EPE",
+    "PCK": "PCK",
+    "AUC": "AUC",
+    "MPJPE": "MPJPE",
+    "PA-MPJPE": "MPJPE",
+    "coverage": "coverage",
+}
+_SIZES: tuple[Size, ...] = ("bbox", "tight", "palm")
+_ALIGNMENTS: tuple[Alignment, ...] = ("cam", "scale", "pa", "pa-reflect")
+_COMPARES: tuple[Compare, ...] = ("le", "lt")
+_AVERAGES: tuple[Average, ...] = ("joint", "pool")
+_MISSING: tuple[Missing, ...] = ("wrong", "drop")
+_RULES: tuple[Rule, ...] = ("trapz", "left", "exact")
+_FRAMES: tuple[Frame, ...] = ("source", "stored")
+_SCORED: tuple[Scored, ...] = ("model", "mean-pose")
 _KEYS = ("cmp", "n", "rule", "avg", "missing", "frame", "stat", "of", "root")
-_WORDS = ("px", "mm", "cam", "scale", "pa", "pa-reflect", *get_args(Size))
+_WORDS = ("px", "mm", *_ALIGNMENTS, *_SIZES)
 _PATTERN = re.compile(r"(?P<name>[^@\[\]]+)(?:@(?P<range>[^\[\]]*))?(?:\[(?P<options>[^\[\]]*)\])?")
 _NUMBER = r"\d+(?:\.\d+)?"
 
@@ -72,16 +91,16 @@ class Metric:
     low: float = 0.0
     high: float = 0.0
     size: Size | None = None
-    alignment: str | None = None
+    alignment: Alignment | None = None
     root: int = 0
     cmp: Compare = "le"
     rule: Rule = "exact"
     n: int = 0
     avg: Average = "joint"
     missing: Missing = "wrong"
-    frame: Literal["source", "stored"] = "source"
+    frame: Frame = "source"
     stat: str = "mean"
-    of: Literal["model", "mean-pose"] = "model"
+    of: Scored = "model"
 
     @property
     def is_3d(self) -> bool:
@@ -157,8 +176,8 @@ def parse(text: str) -> Metric:
             "AUC@0-30px[n=20]"
         )
     name = match["name"].strip()
-    if name not in _NAMES:
-        raise ScoreError(_unknown(text, "metric name", name, _NAMES, _LATER))
+    if name not in _QUANTITIES:
+        raise ScoreError(_unknown(text, "metric name", name, _QUANTITIES, _LATER))
     parser = _Parser(text, name, match["options"] or "")
     return parser.metric(match["range"])
 
@@ -187,10 +206,10 @@ class _Parser:
         if self.name == "coverage":
             self._nothing_left(range_text)
             return Metric("coverage", "fraction", avg="pool", missing="drop")
-        quantity: Quantity = "MPJPE" if self.name == "PA-MPJPE" else self.name  # type: ignore[assignment]
+        quantity = _QUANTITIES[self.name]
         low, high, unit = self._range(quantity, range_text)
-        size = self._one(get_args(Size), "normaliser")
-        alignment = self._one(("cam", "scale", "pa", "pa-reflect"), "alignment")
+        size = self._one(_SIZES, "normaliser")
+        alignment = self._one(_ALIGNMENTS, "alignment")
         unit = self._unit(quantity, unit, size)
         root = 0
         if "root" in self.keys:
@@ -217,16 +236,16 @@ class _Parser:
             unit,
             low=low,
             high=high,
-            size=size,  # type: ignore[arg-type]
+            size=size,
             alignment=alignment,
             root=root,
             rule=rule,
             n=n,
-            cmp=self._choice("cmp", get_args(Compare), usual),  # type: ignore[arg-type]
-            avg=self._choice("avg", get_args(Average), usual),  # type: ignore[arg-type]
-            missing=self._choice("missing", get_args(Missing), usual),  # type: ignore[arg-type]
-            frame=self._choice("frame", ("source", "stored"), usual),  # type: ignore[arg-type]
-            of=self._choice("of", ("model", "mean-pose"), usual),  # type: ignore[arg-type]
+            cmp=self._choice("cmp", _COMPARES, usual),
+            avg=self._choice("avg", _AVERAGES, usual),
+            missing=self._choice("missing", _MISSING, usual),
+            frame=self._choice("frame", _FRAMES, usual),
+            of=self._choice("of", _SCORED, usual),
             stat=self._stat(quantity),
         )
         self._nothing_left(None)
@@ -273,7 +292,7 @@ class _Parser:
             return "px"
         raise ScoreError(
             f"metric {self.text!r}: thresholds of what? Add a unit (px, mm) or a normaliser, as in "
-            f"{self.text.split('[')[0]}[bbox]; known normalisers are {', '.join(get_args(Size))}"
+            f"{self.text.split('[')[0]}[bbox]; known normalisers are {', '.join(_SIZES)}"
         )
 
     def _grid(self, quantity: str) -> tuple[Rule, int]:
@@ -282,18 +301,17 @@ class _Parser:
                 if key in self.keys:
                     raise ScoreError(f"metric {self.text!r}: {key!r} belongs to AUC only")
             return "exact", 0
-        rule = self.keys.pop("rule", "trapz" if "n" in self.keys else "exact")
-        if rule not in get_args(Rule):
-            raise ScoreError(_unknown(self.text, "rule", rule, get_args(Rule)))
+        usual = "trapz" if "n" in self.keys else "exact"
+        rule = self._choice("rule", _RULES, {"rule": usual})
         if rule == "exact":
             if "n" in self.keys:
                 raise ScoreError(f"metric {self.text!r}: rule=exact uses no thresholds, drop n")
             return "exact", 0
         if "n" not in self.keys:
             raise ScoreError(
-                f"metric {self.text!r}: rule={rule} needs the number of thresholds, n="
+                f"metric {self.text!r}: rule={rule} needs the number of thresholds, as in n=20"
             )
-        return rule, self._integer("n", 2, 100_000)  # type: ignore[return-value]
+        return rule, self._integer("n", 2, 100_000)
 
     def _stat(self, quantity: str) -> str:
         stat = self.keys.pop("stat", "mean")
@@ -305,11 +323,12 @@ class _Parser:
             )
         return stat
 
-    def _choice(self, key: str, known: tuple[str, ...], usual: dict[str, str]) -> str:
+    def _choice(self, key: str, known: tuple[Word, ...], usual: dict[str, str]) -> Word:
         value = self.keys.pop(key, usual[key])
-        if value not in known:
-            raise ScoreError(_unknown(self.text, key, value, known))
-        return value
+        for word in known:
+            if word == value:
+                return word
+        raise ScoreError(_unknown(self.text, key, value, known))
 
     def _integer(self, key: str, low: int, high: int) -> int:
         value = self.keys.pop(key)
@@ -320,8 +339,8 @@ class _Parser:
             )
         return int(value)
 
-    def _one(self, known: tuple[str, ...], what: str) -> str | None:
-        found = [word for word in self.words if word in known]
+    def _one(self, known: tuple[Word, ...], what: str) -> Word | None:
+        found = [word for word in known if word in self.words]
         if len(found) > 1:
             raise ScoreError(f"metric {self.text!r}: choose one {what} of {' and '.join(found)}")
         self.words = [word for word in self.words if word not in known]

@@ -225,9 +225,10 @@ class SampleErrors:
     def read(cls, path: Path) -> SampleErrors:
         """Read what :meth:`write` wrote; raises :class:`ScoreError` if it is no such file."""
         try:
-            with np.load(Path(path), allow_pickle=False) as archive:
+            with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as archive:
                 arrays = {name: archive[name] for name in archive.files}
-        except (OSError, ValueError, EOFError) as error:
+        except Exception as error:
+            # zipfile, zlib and numpy raise half a dozen unrelated classes on damaged archives.
             raise ScoreError(
                 f"{path}: expected per-sample errors (.npz) written by "
                 f"`handbench evaluate --out`, found something else ({error})"

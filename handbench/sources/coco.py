@@ -24,8 +24,6 @@ from handbench.sources.archive import Folder
 from handbench.sources.block import SampleBlock
 from handbench.sources.manifest import Manifest
 
-EXTRAS: frozenset[str] = frozenset()
-
 _BLOCK_ROWS = 512
 _IMAGE_FIELDS = ("id", "file_name")
 _ANNOTATION_FIELDS = ("id", "image_id")
@@ -64,6 +62,7 @@ class _Split:
 
     sample_id: list[str]
     file_name: list[str]
+    stated_size: list[tuple[Any, Any]]
     image_id: list[str]
     sequence_id: list[str]
     keypoints_2d: npt.NDArray[np.float64]
@@ -189,6 +188,7 @@ class COCO:
         return _Split(
             sample_id=_sample_ids(hands),
             file_name=[_slashes(image["file_name"]) for _, image in hands],
+            stated_size=[(image.get("height"), image.get("width")) for _, image in hands],
             image_id=[_stem(image["file_name"]) for _, image in hands],
             sequence_id=sequence_id,
             keypoints_2d=points,
@@ -222,6 +222,7 @@ class COCO:
             rows = slice(start, min(start + _BLOCK_ROWS, stop))
             images = [self._images.read(name) for name in part.file_name[rows]]
             sizes = encoded_sizes(images, part.file_name[rows], str(self._images.path))
+            self._check_sizes(sizes, part.stated_size[rows], part.file_name[rows])
             valid = part.visibility[rows] != UNLABELLED
             xyz = None if part.keypoints_3d is None else part.keypoints_3d[rows]
             valid_3d = np.zeros_like(valid)
@@ -244,6 +245,20 @@ class COCO:
                 camera=None if part.camera is None else part.camera[rows],
                 ids=ids,
             )
+
+    def _check_sizes(
+        self,
+        found: npt.NDArray[np.int32],
+        stated: Sequence[tuple[Any, Any]],
+        names: Sequence[str],
+    ) -> None:
+        for size, (height, width), name in zip(found.tolist(), stated, names):
+            if None not in (height, width) and size != [height, width]:
+                raise SourceError(
+                    f"expected {self._images.where(name)} to have {width}×{height} px as its "
+                    f"record says, found {size[1]}×{size[0]}: the keypoints belong to another "
+                    "version of this image (resized, or turned by its EXIF data?)"
+                )
 
     def column_attributes(self) -> dict[str, dict[str, Any]]:
         """Nothing to add."""
@@ -289,6 +304,10 @@ def open_source(
     """
     changes: dict[str, Any] = {}
     if name:
+        if name.startswith(".") or any(mark in name for mark in "/\\"):
+            raise SourceError(
+                f"expected a dataset name that can be a file name, found {name!r}; pass --name"
+            )
         changes |= {"name": name, "title": name}
     if joint_order is not None:
         changes["joint_order"] = tuple(joint_order)

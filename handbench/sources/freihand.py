@@ -29,8 +29,6 @@ from handbench.sources.manifest import Manifest, load
 VERSIONS = ("gs", "hom", "sample", "auto")
 """Green screen, homogenised, two recoloured: in the order of the image ids."""
 
-EXTRAS = frozenset({"vertices", "mano", "mask"})
-
 _MARKER = "handbench_source.json"
 _LABELS = ("K", "xyz", "scale", "mano", "verts")
 _BLOCK_ROWS = 512
@@ -336,7 +334,7 @@ class FreiHAND:
         return {"mano_pose": {"flat_hand_mean": False}, "mano_trans": {"root_joint": 9}}
 
     def files(self) -> list[dict[str, Any]]:
-        """Label files or archives with size and sha256; image folders with count and bytes."""
+        """Label files, or the archives, with size and sha256."""
         labels = [f"{n.native}_{name}.json" for n in self._native.values() for name in _LABELS]
         return self._raw.describe([_MARKER, *labels])
 

@@ -73,6 +73,7 @@ PHALANX_MM: Floats = np.array(
         (23.0, 17.5, 19.5),
     ]
 )
+"""Length (5, 3) of each finger's bones beyond its base joint, mean hand."""
 
 METACARPAL_BASES_MM: Floats = np.array(
     [(0.0, 0.0, 0.0), (-13.0, 22.0, 0.0), (-2.0, 22.0, 1.0), (9.0, 21.0, 0.0), (17.0, 19.0, -2.0)]

@@ -89,8 +89,8 @@ def test_worst_predictions_come_first(
 
     seen: list[str] = []
 
-    def sheet(pictures: object, titles: list[str], columns: int, *, heading: str) -> Image.Image:
-        seen[:] = [heading, *titles]
+    def sheet(pictures: object, titles: list[str], columns: int, **options: str) -> Image.Image:
+        seen[:] = [options["heading"], *titles]
         return Image.new("RGB", (8, 8))
 
     monkeypatch.setattr(drawing, "contact_sheet", sheet)

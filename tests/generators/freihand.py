@@ -182,7 +182,9 @@ def _write_split(
     if labelled:
         write_json(fake.folder / f"{native}_xyz.json", xyz.tolist())
         # One list level more than needed, as published.
-        write_json(fake.folder / f"{native}_mano.json", [[row] for row in fake.mano[native].tolist()])
+        write_json(
+            fake.folder / f"{native}_mano.json", [[row] for row in fake.mano[native].tolist()]
+        )
         write_json(fake.folder / f"{native}_verts.json", fake.verts[native].round(5).tolist())
     images = fake.folder / native / "rgb"
     images.mkdir(parents=True)

@@ -19,9 +19,8 @@ from handbench.errors import FormatError, SourceError
 from handbench.hdf5.reader import HandFile
 from handbench.hdf5.verify import verify
 
-
-# From Python 3.12 on, forking a process with threads (those of torch, say) warns; forked loaders are
-# in use all the same.
+# From Python 3.12 on, forking a process with threads (those of torch, say) warns; forked loaders
+# are in use all the same.
 FORKS = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 
 
@@ -97,7 +96,9 @@ def sums(file: HandFile) -> list[int]:
 def test_a_pickled_file_reads_on(freihand_file: Path):
     with HandFile(freihand_file) as file:
         expected = sums(file)
-        again, split = pickle.loads(pickle.dumps((file, file["train"])))
+        again, split = pickle.loads(  # noqa: S301 - our own
+            pickle.dumps((file, file["train"]))
+        )
         assert sums(again) == expected
         assert split.image_bytes(3) == file["train"].image_bytes(3)
         again.close()
@@ -111,7 +112,7 @@ def in_child(work: Callable[[], object]) -> None:
     if pid == 0:
         try:
             os._exit(0 if work() else 3)
-        except BaseException:
+        except BaseException:  # noqa: BLE001 - the child must never return
             os._exit(4)
     assert os.waitpid(pid, 0)[1] == 0
 
@@ -180,7 +181,7 @@ def test_truncated_files(copy: Path):
 def test_some_other_hdf5(tmp_path: Path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["x"] = 1
-    with pytest.raises(FormatError, match="not a handbench file .no attribute handbench_format"):
+    with pytest.raises(FormatError, match=r"not a handbench file .no attribute handbench_format"):
         HandFile(tmp_path / "a.h5")
 
 
@@ -248,5 +249,5 @@ def test_a_flipped_bit_on_disk_does_not_go_unnoticed(copy: Path):
     data = bytearray(copy.read_bytes())
     data[chunk.byte_offset + 100] ^= 1
     copy.write_bytes(data)
-    with HandFile(copy) as opened, pytest.raises(OSError, match="(?i)read"):
+    with HandFile(copy) as opened, pytest.raises(OSError, match=r"(?i)read"):
         opened["test"].column("keypoints_2d")

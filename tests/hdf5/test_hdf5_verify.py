@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from handbench.errors import FormatError
+from handbench.hdf5 import verify as verification
 from handbench.hdf5.verify import verify
 
 
@@ -33,9 +34,14 @@ def test_a_good_file_is_clean(freihand_file: Path):
     assert result.dataset == "freihand-subset"
 
 
-def test_only_some_images_are_decoded_unless_deep(freihand_file: Path):
-    details = {c.split: c.detail for c in verify(freihand_file).checks if c.name == "images"}
-    assert details["train"] == "decoded 24 of 24 (all with --deep)"
+def test_only_some_images_are_decoded_unless_deep(copy: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(verification, "_DECODED_UNLESS_DEEP", 4)
+    with h5py.File(copy, "r+") as file:
+        corrupt_image(file["train"])
+    assert failures(copy, deep=False) == set()
+    details = {c.split: c.detail for c in verify(copy).checks if c.name == "images"}
+    assert details["train"] == "decoded 4 of 24 (all with --deep)"
+    assert failures(copy, deep=True) == {("train", "images")}
 
 
 def edit(name: str, how: Callable[[np.ndarray], np.ndarray]) -> Callable[[h5py.Group], None]:
@@ -119,7 +125,7 @@ FAULTS: dict[str, tuple[Callable[[h5py.Group], None], set[str]]] = {
     "consistent mirror": (mirrored_labels, {"side"}),
     "millimetres": (edit("keypoints_3d", lambda x: x * 1000), {"hand size", "scale"}),
     "centimetres": (edit("keypoints_3d", lambda x: x * 100), {"hand size", "scale"}),
-    "tip to base": (reversed_chains, {"chain order"}),
+    "tip to base": (reversed_chains, {"chain order", "hand size", "scale", "side"}),
     "side swapped": (edit("is_right", lambda x: 1 - x), {"side"}),
     "NaN in 2D": (edit("keypoints_2d", put(np.nan, 3, 4, 0)), {"finite", "reprojection"}),
     "NaN in 3D": (edit("keypoints_3d", put(np.nan, 3, 4, 0)), {"finite", "reprojection"}),

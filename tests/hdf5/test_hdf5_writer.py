@@ -54,9 +54,18 @@ def pictures(rows: int = 3, start: int = 0) -> list[bytes]:
     return made
 
 
-def write(path: Path, *blocks: tuple[Any, ...], header: dict[str, Any] = HEADER) -> Path:
+BOX = {"source": "annotation", "padding": 1.0}
+
+
+def write(
+    path: Path,
+    *blocks: tuple[Any, ...],
+    header: dict[str, Any] = HEADER,
+    box: dict[str, Any] = BOX,
+) -> Path:
     with HandFileWriter(path, header) as writer:
         split = writer.split("test", split_unit="image_id", cluster_unit="image_id")
+        split.attributes = {"bbox": box}
         for block in blocks:
             split.append(*block)
     return path
@@ -132,6 +141,7 @@ def test_many_chunks_and_flushes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_several_splits_may_be_open_at_once(tmp_path: Path):
     with HandFileWriter(tmp_path / "a.h5", HEADER) as writer:
         a, b = (writer.split(n, "image_id", "image_id") for n in ("train", "val"))
+        a.attributes = b.attributes = {"bbox": BOX}
         for i in range(3):
             a.append(columns(2, start=2 * i), pictures(2))
             b.append(columns(1, start=i), pictures(1))
@@ -171,6 +181,7 @@ def test_heatmaps_and_their_attributes(tmp_path: Path):
         split = writer.split("test", "image_id", "image_id")
         split.append({**columns(), "heatmaps": maps}, pictures())
         split.attributes = {"heatmaps": {"sigma": 2.0, "grid": "center"}, "camera": {"a": 1}}
+        split.attributes["bbox"] = BOX
     with HandFile(tmp_path / "a.h5") as file:
         assert np.array_equal(file["test"].column("heatmaps"), maps)
         assert file["test"].attributes("heatmaps")["grid"] == "center"
@@ -228,6 +239,12 @@ def test_a_header_without_licence_is_refused(tmp_path: Path):
         write(tmp_path / "a.h5", header=header)
     with pytest.raises(TypeError):
         write(tmp_path / "a.h5", header={**HEADER, "title": object()})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_boxes_come_from_one_of_four_sources(tmp_path: Path):
+    with pytest.raises(FormatError, match="bbox must be one of annotation, keypoints, image, det"):
+        write(tmp_path / "a.h5", (columns(), pictures()), box={"source": "guess"})
     assert list(tmp_path.iterdir()) == []
 
 

@@ -77,6 +77,16 @@ def test_every_suffix_holds_the_same_content(tmp_path: Path, suffix: str) -> Non
     assert len(read.sha256) == 64
 
 
+def test_the_first_file_of_version_1_is_still_read() -> None:
+    # Never edited: whatever this version can read, later versions must read too.
+    read = read_predictions(Path(__file__).with_name("predictions-1.json"))
+    assert read.id.tolist() == ["a/0", "a/1#7", "a/2", "ü/3"]
+    assert read.header() == full().header()
+    assert read.keypoints is not None
+    assert read.keypoints[0, 0].tolist() == [142.68, 60.43]
+    assert np.isnan(read.keypoints[2]).all()
+
+
 def test_equal_predictions_give_equal_files(tmp_path: Path) -> None:
     for name in ("a.json.gz", "b.json.gz"):
         write_predictions(full(), tmp_path / name)
@@ -267,7 +277,9 @@ def test_half_a_hand_of_nan_is_an_error(tmp_path: Path) -> None:
     broken = full()
     assert broken.keypoints is not None
     broken.keypoints[0, 3] = np.nan
-    with pytest.raises(PredictionsError, match="'keypoints' of id 'a/0' holds NaN, infinity or numbers"):
+    with pytest.raises(
+        PredictionsError, match="'keypoints' of id 'a/0' holds NaN, infinity or numbers"
+    ):
         write_predictions(broken, tmp_path / "preds.json")
     assert list(tmp_path.iterdir()) == []
 

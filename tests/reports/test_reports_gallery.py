@@ -61,3 +61,19 @@ def test_no_label_at_all_shows_the_whole_picture() -> None:
     drawn = compare(picture, None, nothing, np.zeros(21, bool), size=100)
     assert drawn.shape == (100, 100, 3)
     assert (drawn[:, 45:55] == 40).all()
+
+
+def test_pictures_side_by_side_show_the_same_part() -> None:
+    truth = np.stack([np.linspace(150, 210, 21), np.linspace(210, 150, 21)], axis=1)
+    valid = np.ones(21, bool)
+    x = np.arange(400, dtype=np.uint16)
+    picture = np.broadcast_to(
+        (x[None, :, None] * 255 // 400).astype(np.uint8), (400, 400, 3)
+    ).copy()
+
+    def edges(prediction: np.ndarray, follow: bool) -> tuple[int, int]:
+        drawn = compare(picture, prediction, truth, valid, follow=follow)
+        return int(drawn[2, 0, 0]), int(drawn[2, -1, 0])
+
+    assert edges(truth, follow=False) == edges(truth + 40.0, follow=False)
+    assert edges(truth, follow=True) != edges(truth + 40.0, follow=True)

@@ -20,7 +20,8 @@ from scored_models import HANDS, scored
 
 from handbench.errors import HandbenchError
 from handbench.hdf5.reader import HandFile
-from handbench.reports.html import csv_address, write_report
+from handbench.reports.downloads import csv_address
+from handbench.reports.html import write_report
 from handbench.scores.results import Evaluation, MetricValue
 
 HOSTILE = "</script><img src=x onerror=alert(1)><b>\"'&amp;{{ 7 * 7 }}"
@@ -232,7 +233,7 @@ def test_curves_can_be_taken_away_as_numbers(tiny: HandFile, tmp_path: Path) -> 
     np.testing.assert_allclose([float(row[0]) for row in rows], curve["x"], rtol=1e-5)
     np.testing.assert_allclose([float(row[1]) for row in rows], curve["y"], rtol=1e-5)
     header, *rows = csv_rows(links["joints.csv"])
-    assert header[:3] == ["model", "joint", "labelled"]
+    assert header == ["model", "joint", "labelled", "missed", "median_px", "mean_px", "p95_px"]
     assert len(rows) == 21
     assert {row[4] for row in rows} == {"3"}
 
@@ -306,8 +307,10 @@ def test_results_of_an_unknown_protocol_are_shown_unranked(tiny: HandFile, tmp_p
 
 def test_equal_names_are_numbered(tiny: HandFile, tmp_path: Path) -> None:
     page = page_of([scored(tiny, "net"), scored(tiny, "net", shift=4.0)], tiny, tmp_path)
-    assert "net (1)" in page.text
+    names = {a["href"]: a for a in page.all("a") if a["href"].startswith("#model-")}
+    assert set(names) == {"#model-0", "#model-1"}
     assert "net (2)" in page.text
+    assert "net (1)" not in page.text
 
 
 def test_labels_stand_for_names(tiny: HandFile, tmp_path: Path) -> None:

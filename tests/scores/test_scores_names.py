@@ -70,7 +70,7 @@ WRONG = {
     "EPE@3[px]": "takes no range",
     "EPE[mm]": "use MPJPE for mm",
     "MPJPE[px]": "use EPE for px",
-    "PCK@0.2[tight,bbox]": "choose one normaliser of tight and bbox",
+    "PCK@0.2[tight,bbox]": "choose one normaliser of bbox and tight",
     "PCK@10px[bbox]": "choose one of px and bbox",
     "PCK@10px[mm]": "choose one of mm and px",
     "EPE[px,root=0]": "alignment belongs to 3D",

@@ -11,22 +11,9 @@ from handbench.errors import ScoreError
 from handbench.scores.results import MetricValue, Results, SampleErrors
 
 # A file as version 1 was first written. It is never edited: old results must stay readable.
-VERSION_1: dict[str, Any] = {
-    "handbench_results": 1,
-    "dataset": "sample",
-    "split": "test",
-    "model": {"name": "my-net", "params": 15_400_000, "training_data": ["sample/train"]},
-    "protocol": "mmpose",
-    "signature": "protocol: mmpose/1; expected: 3",
-    "samples": {"expected": 3, "predicted": 2, "missing": 1, "extra": 0, "duplicate": 0},
-    "metrics": {
-        "EPE[px]": {"value": 7.5, "unit": "px", "ci95": [7.0, 8.0], "definition": "mean distance"},
-        "PA-MPJPE[mm]": {"value": None, "unit": "mm", "ci95": None, "definition": "no 3D"},
-    },
-    "per_joint": {"EPE[px]": [7.5] * 20 + [None]},
-    "curves": {"PCK[px]": {"x": [0.0, 1.0], "y": [0.0, 0.5]}},
-    "provenance": {"handbench": "0.1.0", "command": "handbench evaluate", "created": "2026-01-01"},
-}
+VERSION_1: dict[str, Any] = json.loads(
+    Path(__file__).with_name("results-1.json").read_text("utf-8")
+)
 
 
 def test_version_1_reads_and_writes_back_unchanged(tmp_path: Path) -> None:
@@ -95,6 +82,10 @@ def test_sample_errors_round_trip(tmp_path: Path) -> None:
 def test_sample_errors_of_another_kind(tmp_path: Path) -> None:
     path = tmp_path / "errors.npz"
     path.write_bytes(b"nothing")
+    with pytest.raises(ScoreError, match="expected per-sample errors"):
+        SampleErrors.read(path)
+    sample_errors().write(path)
+    path.write_bytes(path.read_bytes()[:2000])
     with pytest.raises(ScoreError, match="expected per-sample errors"):
         SampleErrors.read(path)
     np.savez(path, sample_id=np.array(["a"]))

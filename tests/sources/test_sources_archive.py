@@ -4,6 +4,7 @@ import hashlib
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from handbench.errors import SourceError
@@ -69,9 +70,7 @@ def test_a_truncated_archive_is_refused(folder: Path, tmp_path: Path, share: flo
 
 def test_a_damaged_member_is_refused_by_name(tmp_path: Path):
     # Random bytes hardly compress: flipping bits breaks the stream or the checksum.
-    import random
-
-    content = random.Random(0).randbytes(3000) + bytes(3000)
+    content = np.random.default_rng(0).bytes(3000) + bytes(3000)
     path = tmp_path / "d.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("member.bin", content)

@@ -244,6 +244,10 @@ BAD: dict[str, tuple[Callable[[dict], Any], str]] = {
         lambda data: data["images"][1].update(file_name="gone/x.jpg"),
         r"expected gone/x\.jpg in .*images, found no such file",
     ),
+    "resized image": (
+        lambda data: data["images"][1].update(width=448, height=448),
+        r"expected .*00001\.jpg to have 448×448 px as its record says, found 224×224: the keyp",
+    ),
     "same id twice": (
         lambda data: [a.update(id=1, image_id=100) for a in data["annotations"]][:0],
         "sample ids are not unique",
@@ -264,16 +268,27 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(tmp_path: Path, case: str)
     assert not out.parent.exists() or list(out.parent.iterdir()) == []
 
 
+def test_a_size_that_is_not_stated_is_not_checked(tmp_path: Path):
+    fake = write_coco(tmp_path, 2)
+    del fake.data["images"][0]["width"], fake.data["images"][1]["height"]
+    fake.save()
+    assert rows_of(open_source(fake)).image_size.tolist() == [[224, 224]] * 2
+
+
+@pytest.mark.parametrize("name", ["../x", "a\\b", ".hidden"])
+def test_a_name_that_is_no_file_name(fake_coco: FakeCOCO, name: str):
+    with pytest.raises(SourceError, match=r"dataset name that can be a file name, found .* --name"):
+        open_source(fake_coco, name=name)
+
+
 def test_a_missing_folder_of_images(fake_coco: FakeCOCO, tmp_path: Path):
-    with pytest.raises(SourceError, match="expected a folder of images at .*none, found none"):
-        coco.open_source(
-            {"test": fake_coco.annotations}, tmp_path / "none", manifest.load("coco")
-        )
+    with pytest.raises(SourceError, match=r"expected a folder of images at .*none, found none"):
+        coco.open_source({"test": fake_coco.annotations}, tmp_path / "none", manifest.load("coco"))
 
 
 def test_a_missing_or_truncated_file(fake_coco: FakeCOCO, tmp_path: Path):
     path = tmp_path / "a.json"
-    with pytest.raises(SourceError, match="COCO keypoint annotations at .*a.json, found no such"):
+    with pytest.raises(SourceError, match=r"COCO keypoint annotations at .*a.json, found no such"):
         open_source(fake_coco, annotations={"test": path})
     path.write_text(json.dumps(fake_coco.data)[:-100])
     with pytest.raises(SourceError, match="found a file that breaks off in the middle"):

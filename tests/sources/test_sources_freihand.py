@@ -83,7 +83,7 @@ def test_fewer_versions_on_disk(tmp_path: Path):
     source = open_source(fake.folder)
     assert source.splits()["train"] == 8
     assert "1 of the 4 versions" not in " ".join(source.notes)  # too few annotations comes first
-    with pytest.raises(SourceError, match="expected version auto of .* found only gs; choose"):
+    with pytest.raises(SourceError, match=r"expected version auto of .* found only gs; choose"):
         open_source(fake.folder, versions=["auto"])
 
 
@@ -172,7 +172,7 @@ def test_the_marker_names_the_dataset_whatever_was_asked_for(tmp_path: Path):
 
 
 def test_sample_needs_the_marker(freihand_dir: Path):
-    with pytest.raises(SourceError, match="calls itself 'sample' .* `handbench convert freihand`"):
+    with pytest.raises(SourceError, match=r"calls itself 'sample' .* `handbench convert freihand`"):
         open_source(freihand_dir, "sample")
 
 
@@ -370,7 +370,7 @@ def test_an_archive_packed_with_its_folder_says_what_it_holds(
 ):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.write(fake_freihand.folder / "training_K.json", "FreiHAND/training_K.json")
-    with pytest.raises(SourceError, match="expected FreiHAND v2 in .*a.zip.* found FreiHAND;"):
+    with pytest.raises(SourceError, match=r"expected FreiHAND v2 in .*a.zip.* found FreiHAND;"):
         open_source(tmp_path / "a.zip")
 
 
@@ -378,7 +378,7 @@ def test_a_truncated_archive(fake_freihand: FakeFreiHAND, tmp_path: Path):
     first, _ = zip_freihand(fake_freihand, tmp_path)
     data = first.read_bytes()
     first.write_bytes(data[: len(data) // 2])
-    with pytest.raises(SourceError, match="FreiHAND_pub_v2.zip, found a damaged or partial one"):
+    with pytest.raises(SourceError, match=r"FreiHAND_pub_v2.zip, found a damaged or partial one"):
         open_source(tmp_path)
 
 

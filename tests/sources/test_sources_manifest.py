@@ -9,7 +9,6 @@ import pytest
 from handbench.errors import HandbenchError, ManifestError
 from handbench.sources import manifest
 
-
 BUILT_IN = manifest.names()
 
 
@@ -28,7 +27,7 @@ def changed(tmp_path: Path, old: str, new: str, name: str = "freihand") -> Path:
         ('unit = "m"', 'unit = "inch"', "field 'unit': 'inch' is not one of"),
         ('axes = "opencv"', 'axes = "opengl2"', "field 'axes': 'opengl2' is not one of"),
         ("box_padding = 1.0", "box_padding = 0", "field 'box_padding': 0 is less than or equal"),
-        ("box_padding = 1.0", 'box_paddin = 1.0\nbox_padding = 1.0', "'box_paddin' was unexpected"),
+        ("box_padding = 1.0", "box_paddin = 1.0\nbox_padding = 1.0", "'box_paddin' was unexpected"),
         ("samples = 130240", 'samples = "many"', "field 'splits.train.samples': 'many' is not"),
         ("[splits.test]", "[splits.evaluation]", "field 'splits': 'evaluation' is not one of"),
         ("size_bytes = 3881833583", "size_bytes = 0", r"field 'archives\.0\.size_bytes': 0 is"),
