@@ -1,6 +1,6 @@
 """Reading stored heatmaps against computing them: batches of 64 shuffled samples, one core.
 
-    python benchmarks/stored_heatmaps.py
+python benchmarks/stored_heatmaps.py
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from handbench.home import Home
 if TYPE_CHECKING:
     from handbench.predictions.record import Predictions
 
-_METRIC = "EPE[px]"
+_METRIC, _PROTOCOL = "EPE[px]", "handbench"
 
 
 @click.command()
@@ -50,7 +50,7 @@ def quickstart(home: Home, /, out: Path, poses: int, epochs: int, seed: int) -> 
             f"expected no folder at {out}, found one; remove it or choose another with --out"
         )
     data = out / "sample.h5"
-    run = out / "run"
+    run = out / "resnet18"
     predictions = {name: out / f"{name}.json" for name in ("trained", "untrained", "mean-pose")}
     _run("sample", out / "hands", "--count", poses, "--seed", seed, "--size", 128)
     _run("convert", "sample", "--source", out / "hands", "--out", data, "--size", 128)
@@ -110,7 +110,8 @@ def _print_verdict(results: Path) -> None:
     rows = []
     for path in sorted(results.glob("*.json")):
         result = json.loads(path.read_text(encoding="utf-8"))
-        rows.append((result["model"]["name"], result["metrics"][_METRIC]))
+        if result["protocol"] == _PROTOCOL:
+            rows.append((result["model"]["name"], result["metrics"][_METRIC]))
     rows.sort(key=lambda row: row[1]["value"])
     click.secho("\nMean distance to the truth on poses never seen in training:", bold=True)
     for name, metric in rows:

@@ -21,7 +21,7 @@ import io
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,15 +84,13 @@ class _Run:
     workers: int
     training: HandRows
     validation: HandRows
+    order: ShuffledBatches
+    batches: Iterable[tuple[torch.Tensor, torch.Tensor]]
     size: int
     model: TrainedModel
     optimiser: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
     log: list[Row]
-
-    @property
-    def steps_per_epoch(self) -> int:
-        return len(self.training) // self.settings.batch_size
 
 
 def train(
@@ -201,6 +199,7 @@ def _prepare(settings: TrainSettings, *, resume: bool) -> _Run:
         eps=ADAM_EPSILON,
         fused=device.type in ("cpu", "cuda"),
     )
+    order = ShuffledBatches(len(training), settings.batch_size, settings.seed)
     run = _Run(
         settings=settings,
         device=device,
@@ -208,6 +207,9 @@ def _prepare(settings: TrainSettings, *, resume: bool) -> _Run:
         workers=workers,
         training=training,
         validation=validation,
+        order=order,
+        # One loader for the whole run, so that its processes start only once.
+        batches=loader(training, order, workers, pin=device.type == "cuda"),
         size=size,
         model=TrainedModel(
             network=network,
@@ -303,7 +305,7 @@ def _epoch(run: _Run, epoch: int, *, progress: bool) -> Row:
         "val_auc_0_30px": val_auc,
         "lr": lr,
         "seconds": time.perf_counter() - start,
-        "samples_per_s": run.steps_per_epoch * run.settings.batch_size / seconds,
+        "samples_per_s": len(run.order) * run.settings.batch_size / seconds,
     }
 
 
@@ -316,9 +318,8 @@ def _train_epoch(run: _Run, epoch: int, *, progress: bool) -> tuple[float, float
         settings.flip, settings.rotation, settings.scale, settings.shift, settings.colour
     )
     draw = generator(settings.seed, epoch, "augmentation")
-    order = ShuffledBatches(len(run.training), settings.batch_size, settings.seed)
-    order.epoch = epoch
-    batches = loader(run.training, order, run.workers, pin=run.device.type == "cuda")
+    steps = len(run.order)
+    run.order.epoch = epoch
     keypoints = torch.from_numpy(run.training.labels.keypoints)
     valid = torch.from_numpy(run.training.labels.valid)
     targets: torch.Tensor | None = None
@@ -329,16 +330,15 @@ def _train_epoch(run: _Run, epoch: int, *, progress: bool) -> tuple[float, float
     with (
         torch.backends.cudnn.flags(enabled=True, benchmark=True),
         tqdm(
-            total=len(order) * settings.batch_size,
+            total=steps * settings.batch_size,
             desc=f"epoch {epoch + 1}/{settings.epochs}",
             unit="image",
             leave=False,
             disable=None if progress else True,
         ) as bar,
     ):
-        for images, positions in batches:
-            step = epoch * run.steps_per_epoch + len(losses)
-            lr = learning_rate(settings, step, settings.epochs * run.steps_per_epoch)
+        for images, positions in run.batches:
+            lr = learning_rate(settings, epoch * steps + len(losses), settings.epochs * steps)
             for group in run.optimiser.param_groups:
                 group["lr"] = lr
             matrices = sample_matrices(len(images), run.training.size, run.size, augmentation, draw)
@@ -363,7 +363,7 @@ def _train_epoch(run: _Run, epoch: int, *, progress: bool) -> tuple[float, float
             run.scaler.update()
             losses.append(loss.detach())
             recent.append(positions)
-            if len(recent) == LOSS_CHECK_STEPS or len(losses) == len(order):
+            if len(recent) == LOSS_CHECK_STEPS or len(losses) == steps:
                 _check_losses(run, epoch, losses[-len(recent) :], recent)
                 recent.clear()
             bar.update(len(images))

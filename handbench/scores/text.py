@@ -100,17 +100,23 @@ def report_text(
 def metrics_text(models: Mapping[str, Results], width: int = 0) -> str:
     """One row a metric, one column a model; all with the same signature.
 
-    For one model, a metric over the hands found is a column beside the same metric over all.
+    For one model, a metric over the hands found is a column beside the same metric over all. Where
+    no hand was missed the two are equal, and only one is shown. Metrics that no model has a value
+    for share one line below the table.
     """
     results = list(models.values())
     columns = [{parse(name): value for name, value in r.metrics.items()} for r in results]
     metrics = list(columns[0])
     alone = len(models) == 1
-    rows_of = [metric for metric in metrics if not _is_beside(metric, metrics, alone)]
+    covered = [r.samples["predicted"] / max(1, r.samples["expected"]) for r in results]
+    nothing_missed = min(covered) == 1
+    rows_of = [m for m in metrics if not _is_beside(m, metrics, alone or nothing_missed)]
+    empty = [m for m in rows_of if all(column[m].value is None for column in columns)]
+    rows_of = [metric for metric in rows_of if metric not in empty] or rows_of
     found = {
         metric: columns[0].get(other)
         for metric in rows_of
-        if alone and (other := _found_only(metric)) is not None
+        if alone and not nothing_missed and (other := _found_only(metric)) is not None
     }
     floor = {metric: columns[0].get(replace(metric, of="mean-pose")) for metric in rows_of}
     show_found = any(value is not None for value in found.values())
@@ -123,18 +129,15 @@ def metrics_text(models: Mapping[str, Results], width: int = 0) -> str:
         row = [str(metric), *(_with_interval(column[metric]) for column in columns)]
         row += [_or_blank(found.get(metric))] if show_found else []
         row += [_or_blank(floor[metric])] if show_floor else []
-        reasons = {
-            reason
-            for column in columns
-            if (reason := column[metric].definition.partition("; no value: ")[2])
-        }
+        reasons = _why_empty([column[metric] for column in columns])
         definition = define(metric) if any(c[metric].value is not None for c in columns) else ""
-        notes = [definition, *(f"no value: {reason}" for reason in sorted(reasons))]
+        notes = [definition, *(f"no value: {reason}" for reason in reasons)]
         rows.append([*row, "; ".join(filter(None, notes))])
     headers.append("definition")
     text = textwrap.indent(table(headers, rows, width=max(0, width - 2)), "  ")
     remarks = [text, _interval_remark(results[0])]
-    covered = [r.samples["predicted"] / max(1, r.samples["expected"]) for r in results]
+    if rows_of != empty:
+        remarks += _empty_remarks({m: [column[m] for column in columns] for m in empty})
     if min(covered) < max(covered):
         remarks.append(
             f"coverage differs ({min(covered):.1%} to {max(covered):.1%}), so EPE, MPJPE and "
@@ -143,16 +146,34 @@ def metrics_text(models: Mapping[str, Results], width: int = 0) -> str:
     return "\n".join(filter(None, remarks))
 
 
+def _why_empty(values: Sequence[MetricValue]) -> list[str]:
+    """Reasons why models have no value, each once."""
+    reasons = (value.definition.partition("; no value: ")[2] for value in values)
+    return sorted(set(filter(None, reasons)))
+
+
+def _empty_remarks(empty: Mapping[Metric, Sequence[MetricValue]]) -> list[str]:
+    """One line a reason, with the metrics that have no value because of it."""
+    by_reason: dict[str, list[str]] = {}
+    for metric, values in empty.items():
+        if (
+            replace(metric, missing="wrong") == metric
+            or replace(metric, missing="wrong") not in empty
+        ):
+            by_reason.setdefault(" or ".join(_why_empty(values)), []).append(str(metric))
+    return [f"no value, because {why}: {', '.join(names)}" for why, names in by_reason.items()]
+
+
 def _found_only(metric: Metric) -> Metric | None:
     """The same metric over the hands found, for metrics that count missed hands as wrong."""
     return replace(metric, missing="drop") if metric.missing == "wrong" else None
 
 
-def _is_beside(metric: Metric, metrics: Sequence[Metric], alone: bool) -> bool:
+def _is_beside(metric: Metric, metrics: Sequence[Metric], with_found: bool) -> bool:
     """Whether `metric` stands in the row of another one."""
     if metric.of == "mean-pose":
         return replace(metric, of="model") in metrics
-    return alone and any(_found_only(other) == metric for other in metrics)
+    return with_found and any(_found_only(other) == metric for other in metrics)
 
 
 def _with_interval(metric: MetricValue) -> str:
