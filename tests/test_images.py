@@ -147,3 +147,39 @@ def test_masks_survive_jpeg_and_the_way_through_png():
     png = images.encode_mask(mask)
     assert png.startswith(b"\x89PNG")
     assert np.array_equal(images.decode_mask(png, "m"), mask)
+
+
+def test_border_pixels_see_what_lies_beyond_the_crop():
+    # A slope stays a slope: a filter cut off at the border would bend its ends.
+    slope = np.repeat(np.arange(250, dtype=np.uint8)[None, :, None], 250, axis=0)
+    picture = np.repeat(slope, 3, axis=2)
+    for size in (10, 240):
+        crop = crop_matrix([60.0, 60.0, 120, 120], 1.0, size)
+        cut = images.crop_square(picture, crop, size)
+        columns = np.stack([np.arange(size), np.zeros(size)], axis=1)
+        expected = transform_points(np.linalg.inv(crop), columns)[:, 0]
+        assert np.abs(cut[size // 2, :, 0] - expected).max() <= 0.51
+
+
+def test_sizes_of_many_images_are_those_of_each():
+    kinds = [
+        encoded(noise(48, 64), "JPEG"),
+        encoded(noise(48, 64), "JPEG", quality=30),
+        encoded(noise(48, 64), "PNG"),
+        encoded(noise(40, 64), "PNG"),
+        encoded(noise(64, 48), "JPEG"),
+        encoded(noise(64, 48), "JPEG"),
+        encoded(noise(48, 64), "JPEG"),
+    ]
+    sizes = images.encoded_sizes(kinds, list("abcdefg"), "x")
+    assert sizes.dtype == np.int32
+    assert sizes.tolist() == [[48, 64]] * 3 + [[40, 64]] + [[64, 48]] * 2 + [[48, 64]]
+    assert images.encoded_sizes([], [], "x").shape == (0, 2)
+
+
+@pytest.mark.parametrize(("share", "found"), [(0.8, "truncated"), (0.0, "an empty file")])
+def test_a_bad_image_among_many_is_named(share: float, found: str):
+    data = encoded(noise(), "JPEG")
+    kinds = [data, data, data[: int(len(data) * share)], data]
+    with pytest.raises(SourceError, match=rf"at x/c, found .*{found}"):
+        images.encoded_sizes(kinds, list("abcd"), "x")

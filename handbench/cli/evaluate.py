@@ -240,7 +240,7 @@ def _write(
     """Write the report first and the results last: results JSON means that all is there."""
     from handbench.reports.html import write_report
 
-    write_report(list(evaluations), file, out / "report.html")
+    write_report(list(evaluations), file, out / "report.html", labels=list(labels))
     stems: list[str] = []
     for label in labels:
         stem = re.sub(r"[^\w.-]+", "-", label).strip("-.") or "model"

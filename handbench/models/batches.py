@@ -274,8 +274,8 @@ def training_and_validation(
 ) -> tuple[HandRows, HandRows]:
     """Rows to train on and rows to validate on, of one or several files.
 
-    A file with the split `split_val` validates on that; of a file without it, a part of
-    `split_train` is held out (:func:`held_out`).
+    A file whose split `split_val` is labelled validates on that; of any other file, a part of
+    `split_train` is held out (:func:`held_out`). Images without any labelled joint are left out.
 
     Raises
     ------
@@ -291,19 +291,23 @@ def training_and_validation(
                     f"{path} has no split {split_train!r} to train on; it has "
                     f"{', '.join(file.splits) or 'none'}: choose one with --split-train"
                 )
-            reader = file[split_train]
-            labelled = reader.column("valid_2d").any(axis=1)
-            if not labelled.any():
+            rows = _labelled_rows(file[split_train])
+            if not len(rows):
                 raise TrainError(
-                    f"training needs 2D keypoints, but none of the {len(reader):,} images in "
-                    f"{path}, split {split_train!r}, is labelled"
+                    f"training needs 2D keypoints, but none of the {len(file[split_train]):,} "
+                    f"images in {path}, split {split_train!r}, is labelled"
                 )
             if split_val in file and split_val != split_train:
-                training.append((path, split_train, np.flatnonzero(labelled)))
-                validation.append((path, split_val, None))
-                continue
-            ids = unit_ids(reader, val_blocks)[labelled]
-            chosen = held_out(ids, val_fraction)
-            training.append((path, split_train, np.flatnonzero(labelled)[~chosen]))
-            validation.append((path, split_train, np.flatnonzero(labelled)[chosen]))
+                other = _labelled_rows(file[split_val])
+                if len(other):
+                    training.append((path, split_train, rows))
+                    validation.append((path, split_val, other))
+                    continue
+            chosen = held_out(unit_ids(file[split_train], val_blocks)[rows], val_fraction)
+            training.append((path, split_train, rows[~chosen]))
+            validation.append((path, split_train, rows[chosen]))
     return HandRows(training, cache=cache), HandRows(validation, cache=cache)
+
+
+def _labelled_rows(reader: SplitReader) -> npt.NDArray[np.int64]:
+    return np.flatnonzero(reader.column("valid_2d").any(axis=1))

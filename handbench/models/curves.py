@@ -72,6 +72,7 @@ def draw_curves(rows: Sequence[Mapping[str, float]], path: Path, title: str) -> 
         fontsize=9,
     )
     lower.set_xlabel("epoch", color=INK, fontsize=9)
+    lower.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
     lower.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", facecolor="white")
@@ -84,7 +85,7 @@ def _scale(axes: Axes, values: Sequence[float]) -> None:
     low, high = min(values), max(values)
     if low > 0 and high > 4 * low:
         axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
         axes.yaxis.set_minor_locator(NullLocator())
         axes.yaxis.set_major_formatter(_plain_number)
     else:

@@ -203,6 +203,8 @@ def _line(
     values = [one.metrics.get(name) for one in results]
     numbers = [_value(one, name) for one in results]
     present = [number for number in numbers if number is not None]
+    if len({_coverage(one) for one in results}) > 1 and _over_found(name):
+        present = []  # over different hands: nobody is best
     smaller = is_error(name)
     top = (min(present) if smaller else max(present)) if present else None
     about = next(value for value in values if value is not None)
@@ -218,6 +220,16 @@ def _line(
         else None,
         best=frozenset(i for i, value in enumerate(numbers) if value is not None and value == top),
     )
+
+
+def _coverage(results: Results) -> float:
+    return results.samples["predicted"] / max(1, results.samples["expected"])
+
+
+def _over_found(name: str) -> bool:
+    """Whether the metric is over the hands that were found."""
+    metric = _parsed(name)
+    return metric is not None and metric.quantity != "coverage" and metric.missing == "drop"
 
 
 def is_error(name: str) -> bool:

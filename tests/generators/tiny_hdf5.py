@@ -64,7 +64,7 @@ def write_tiny(
     size: int = 64,
     seed: int = 0,
     source_scale: float = 2.0,
-    labelled: bool = True,
+    unlabelled: tuple[str, ...] = (),
     unit: str = "instant_id",
     sizes: tuple[int, ...] = (),
     dataset: str = "tiny",
@@ -81,8 +81,8 @@ def write_tiny(
         Of the images.
     source_scale
         Source px a stored px.
-    labelled
-        False leaves every joint unlabelled.
+    unlabelled
+        Splits in which no joint is labelled.
     unit
         `split_unit`; pairs of neighbouring rows share an ``instant_id``.
     sizes
@@ -96,7 +96,7 @@ def write_tiny(
         for number, (split, count) in enumerate(splits.items()):
             images, keypoints = tiny_hands(count, size, seed + number)
             sides = [sizes[i % len(sizes)] for i in range(count)] if sizes else [size] * count
-            valid = np.full((count, NUM_JOINTS), labelled)
+            valid = np.full((count, NUM_JOINTS), split not in unlabelled)
             crop = np.tile(np.diag([1 / source_scale, 1 / source_scale, 1.0]), (count, 1, 1))
             crop[:, :2, 2] = 0.5 * (1 / source_scale - 1) - 3.0
             keypoints = np.where(valid[..., None], keypoints, np.nan)

@@ -85,6 +85,7 @@ def test_no_rows_are_refused(tiny: Path) -> None:
         HandRows([(tiny, "train", np.array([], dtype=np.int64))])
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # torch's way of starting workers
 @pytest.mark.parametrize("workers", [0, 1])
 def test_the_loader_hands_out_batches_in_the_given_order(tiny: Path, workers: int) -> None:
     rows = HandRows([(tiny, "train", None)])
@@ -171,6 +172,13 @@ def test_a_val_split_is_used_where_there_is_one(tiny: Path) -> None:
     assert [len(training), len(validation)] == [12, 4]
 
 
+def test_a_val_split_without_labels_is_of_no_use(tmp_path: Path) -> None:
+    path = write_tiny(tmp_path / "a.h5", {"train": 12, "val": 4}, size=32, unlabelled=("val",))
+    _, validation = cut(path)
+    assert validation.names == ("tiny/train",)
+    assert validation.labels.valid.all()
+
+
 def test_without_ids_neighbours_stay_together(tmp_path: Path) -> None:
     path = write_tiny(tmp_path / "a.h5", {"train": 12}, size=32, unit="sample_id")
     with HandFile(path) as file:
@@ -182,7 +190,7 @@ def test_without_ids_neighbours_stay_together(tmp_path: Path) -> None:
 
 
 def test_a_file_without_labels_is_refused(tmp_path: Path) -> None:
-    path = write_tiny(tmp_path / "a.h5", {"train": 4}, size=32, labelled=False)
+    path = write_tiny(tmp_path / "a.h5", {"train": 4}, size=32, unlabelled=("train",))
     with pytest.raises(TrainError, match=r"none of the 4 images in .*split 'train', is labelled"):
         cut(path)
 

@@ -86,6 +86,15 @@ def test_resuming_continues_bit_for_bit(run: Path, settings: TrainSettings, tmp_
             assert torch.equal(value, parts["optimiser"]["state"][key][name])
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_loading_processes_change_nothing(
+    run: Path, settings: TrainSettings, tmp_path: Path
+) -> None:
+    helped = dataclasses.replace(settings, out=tmp_path / "helped", workers=1)
+    train(helped, stop_after=2)
+    assert log_without_times(helped.out) == log_without_times(run)[:2]
+
+
 def test_the_best_epoch_is_the_one_with_the_smallest_validation_error(
     run: Path, settings: TrainSettings, data: Path
 ) -> None:

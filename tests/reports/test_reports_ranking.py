@@ -54,6 +54,14 @@ def test_best_value_depends_on_the_direction(tiny: HandFile) -> None:
     assert coverage.best == {0, 1}, "a tie has two best"
 
 
+def test_nobody_is_best_at_distances_over_different_hands(tiny: HandFile) -> None:
+    models = [scored(tiny, "all", shift=3.0), scored(tiny, "some", shift=1.0, missing=6)]
+    lines = {line.name: line for line in rankings(models, ["all", "some"])[0].lines}
+    assert lines["EPE[px]"].best == frozenset()
+    assert lines["PCK@0.2[tight]"].best
+    assert lines["coverage"].best
+
+
 def test_the_first_table_leads_with_coverage_and_the_ranking_metric(tiny: HandFile) -> None:
     for ranking in rankings([scored(tiny)], ["net"]):
         leading = [line.name for line in ranking.leading]

@@ -25,6 +25,12 @@ def test_known_units():
     assert chosen == [4, 13, 15, 16, 74]
 
 
+def test_the_share_is_five_percent_to_the_last_digit():
+    # Ids whose hashes, over 2**32, are 0.0499981 and 0.0500002: found once by trying numbers.
+    assert is_val("1583266")
+    assert not is_val("1418230")
+
+
 def test_about_five_percent_are_chosen():
     share = np.mean([is_val(str(i)) for i in range(20_000)])
     assert 0.045 < share < 0.055
