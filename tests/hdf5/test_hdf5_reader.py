@@ -121,8 +121,8 @@ def in_child(work: Callable[[], object]) -> None:
 def test_reading_goes_on_on_both_sides_of_a_fork(freihand_file: Path):
     with HandFile(freihand_file) as file:
         expected = sums(file)
+        parents = file.handle
         for _ in range(3):
-            parents = file.handle
             in_child(lambda: sums(file) == expected and file.handle is not parents)
             assert sums(file) == expected
 
