@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -103,6 +104,8 @@ def verify(path: Path, *, deep: bool = False) -> Verification:
             if all(check.passed for check in layout):
                 # With a broken layout the following would only repeat the bad news.
                 checks += _check_split(file, split, deep)
+        if all(check.name != "columns" or check.passed for check in checks):
+            checks.append(_check_apart(file))
         return Verification(
             path=file.path,
             dataset=file.dataset,
@@ -119,6 +122,23 @@ def _check_root(file: HandFile) -> Iterator[Check]:
     canonical = names == list(JOINT_NAMES)
     yield Check("", "joint names", canonical, "canonical" if canonical else f"found {names}")
     yield Check("", "splits", bool(file.splits), ", ".join(file.splits) or "none")
+
+
+def _check_apart(file: HandFile) -> Check:
+    """No sample stands in two splits, and no group in both `train` and `val`.
+
+    Official splits may share groups (`known_overlap` in the manifests); a cut of ours may not.
+    """
+    shared = ""
+    for one, other in itertools.combinations(file.splits, 2):
+        columns = ["sample_id"]
+        if {one, other} == {"train", "val"} and file[one].has(file[one].split_unit):
+            columns.append(file[one].split_unit)
+        for column in columns:
+            both = np.intersect1d(file[one].column(column), file[other].column(column))
+            if len(both):
+                shared = f"{column} {both[0]} in {one} and {other} ({len(both):,} such)"
+    return Check("", "splits apart", not shared, shared or "nothing stands in two of them")
 
 
 def _check_layout(split: SplitReader) -> Iterator[Check]:

@@ -137,7 +137,8 @@ def train(
         f"validation images, {run.device.type} in {run.precision}, {run.workers} workers"
     )
     if first:
-        say(f"continuing after epoch {first} of {settings.epochs}")
+        more = "continuing" if first < last else "nothing left to do"
+        say(f"{more} after epoch {first} of {settings.epochs}")
     for epoch in range(first, last):
         row = _epoch(run, epoch, progress=progress)
         best = min((earlier["val_epe_px"] for earlier in run.log), default=math.inf)

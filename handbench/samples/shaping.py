@@ -24,6 +24,9 @@ from handbench.sources.block import SampleBlock
 # Moving a pixel by less than a millionth is no move: the image keeps its original bytes.
 _IDENTITY_TOLERANCE = 1e-6
 
+# A crop many times larger than its image is a wrong box, and its black border would fill memory.
+_LARGEST_CROP = 20
+
 
 @dataclass(frozen=True)
 class CropSettings:
@@ -109,6 +112,14 @@ class Shaper:
             raise SourceError(
                 f"expected a box with an area for {block.sample_id[row]}, found x, y, w, h = "
                 f"{block.bbox[row].round(2).tolist()}; correct or remove this annotation"
+            )
+        side = self.settings.padding * block.bbox[:, 2:].max(axis=1)
+        huge = side > _LARGEST_CROP * block.image_size.max(axis=1)
+        if huge.any():
+            row = int(huge.argmax())
+            raise SourceError(
+                f"the crop of {block.sample_id[row]} would be {side[row]:,.0f} px wide, its image "
+                f"has {block.image_size[row, 1]}×{block.image_size[row, 0]} px: is the box in px?"
             )
 
     def _images(

@@ -162,7 +162,10 @@ def open_raw(path: Path, archive_names: Sequence[str]) -> RawFiles:
         found = [p for p in siblings if p.is_file()] or [path]
         return Archives(found)
     packed = [path / name for name in archive_names if (path / name).is_file()]
-    unpacked = any(entry.is_dir() or entry.suffix == ".json" for entry in _entries(path))
+    unpacked = any(
+        entry.suffix == ".json" or (entry.is_dir() and not entry.name.startswith((".", "__")))
+        for entry in _entries(path)
+    )
     return Archives(packed) if packed and not unpacked else Folder(path)
 
 

@@ -23,6 +23,7 @@ from handbench.images import encoded_sizes
 from handbench.sources.archive import Folder
 from handbench.sources.block import SampleBlock
 from handbench.sources.manifest import Manifest
+from handbench.sources.manifest import names as manifest_names
 
 _BLOCK_ROWS = 512
 _IMAGE_FIELDS = ("id", "file_name")
@@ -307,6 +308,11 @@ def open_source(
         if name.startswith(".") or any(mark in name for mark in "/\\"):
             raise SourceError(
                 f"expected a dataset name that can be a file name, found {name!r}; pass --name"
+            )
+        if name.removesuffix("-subset") in set(manifest_names()) - {manifest.name}:
+            raise SourceError(
+                f"{name!r} is the name of another dataset, beside whose published rows these "
+                "results would stand; pass another --name"
             )
         changes |= {"name": name, "title": name}
     if joint_order is not None:

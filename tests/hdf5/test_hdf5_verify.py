@@ -34,6 +34,20 @@ def test_a_good_file_is_clean(freihand_file: Path):
     assert result.dataset == "freihand-subset"
 
 
+@pytest.mark.parametrize(
+    ("column", "other", "apart"),
+    [
+        ("sample_id", "val", False),
+        ("instant_id", "val", False),
+        ("instant_id", "test", True),  # official splits may share a moment
+    ],
+)
+def test_what_stands_in_two_splits(copy: Path, column: str, other: str, apart: bool):
+    with h5py.File(copy, "r+") as file:
+        file["train"][column][0] = file[other][column][0]
+    assert failures(copy, deep=False) == (set() if apart else {("", "splits apart")})
+
+
 def test_only_some_images_are_decoded_unless_deep(copy: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(verification, "_DECODED_UNLESS_DEEP", 4)
     with h5py.File(copy, "r+") as file:

@@ -119,7 +119,9 @@ def test_a_loaded_model_knows_where_it_comes_from(run: Path) -> None:
 
 def test_a_finished_run_has_nothing_left_to_resume(run: Path, settings: TrainSettings) -> None:
     before = (run / "last.pt").stat().st_mtime_ns
-    train(settings, resume=True)
+    lines: list[str] = []
+    train(settings, resume=True, say=lines.append)
+    assert lines[-1] == "nothing left to do after epoch 4 of 4"
     assert (run / "last.pt").stat().st_mtime_ns == before
 
 

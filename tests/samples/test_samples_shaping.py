@@ -139,3 +139,9 @@ def test_a_box_without_area_is_named(block: SampleBlock, box: list[float]):
     block.bbox[4] = box
     with pytest.raises(SourceError, match=r"box with an area for 00004, .*; correct or remove"):
         shaped(block)
+
+
+def test_a_crop_far_larger_than_its_image_is_named(block: SampleBlock):
+    block.bbox[4] = [0, 0, 1e6, 1e6]
+    with pytest.raises(SourceError, match=r"crop of 00004 would be .* is the box in px\?"):
+        Shaper(CropSettings(64, 1.0)).shape(block)

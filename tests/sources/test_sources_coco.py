@@ -48,6 +48,12 @@ def test_name_and_box_source(fake_coco: FakeCOCO):
     assert [f["file"] for f in source.files()] == ["annotations.json"]
 
 
+@pytest.mark.parametrize("name", ["freihand", "sample", "freihand-subset"])
+def test_the_name_of_another_dataset_is_refused(fake_coco: FakeCOCO, name: str):
+    with pytest.raises(SourceError, match=r"name of another dataset, .*; pass another --name"):
+        open_source(fake_coco, name=name)
+
+
 def test_another_joint_order_is_undone(tmp_path: Path):
     fake = write_coco(tmp_path, native_order=TIP_TO_PALM)
     block = rows_of(open_source(fake, joint_order=TIP_TO_PALM))

@@ -1,6 +1,6 @@
 """Write docs/cli.md from the commands' own help: run after changing an option.
 
-    python tests/tools/make_cli_reference.py
+python tests/tools/make_cli_reference.py
 """
 
 from __future__ import annotations
