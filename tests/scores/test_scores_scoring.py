@@ -395,7 +395,7 @@ def test_evaluate_reads_a_file_and_scores_in_source_pixels(tmp_path: Path) -> No
 
 
 def test_a_split_without_labels_cannot_be_scored(tmp_path: Path) -> None:
-    path = write_tiny(tmp_path / "tiny.h5", {"test": 4}, labelled=False)
+    path = write_tiny(tmp_path / "tiny.h5", {"test": 4}, unlabelled=("test",))
     predictions = Predictions(
         "tiny", "test", {"name": "m"}, np.array(["test/0000"]), np.zeros((1, 21, 2))
     )
