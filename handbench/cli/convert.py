@@ -110,7 +110,7 @@ _EXTRAS = ("vertices", "mano", "mask")
 @click.option("--overwrite", is_flag=True, help="Replace an existing file.")
 @click.pass_obj
 def convert(home: Home, /, dataset: str, **options: Any) -> None:
-    r"""Turn the raw DATASET into one HDF5 file.
+    """Turn the raw DATASET into one HDF5 file.
 
     DATASET is a name from `handbench datasets`. The file appears only when everything went well.
 
@@ -118,7 +118,7 @@ def convert(home: Home, /, dataset: str, **options: Any) -> None:
     handbench convert freihand --source ~/FreiHAND_pub_v2
     handbench convert freihand --source FreiHAND_pub_v2.zip --splits test
     handbench convert coco --annotations train=a.json --annotations test=b.json --images-dir images
-    """
+    """  # noqa: D301 - click wants the backspace character itself
     from handbench.hdf5.convert import ConvertSettings, check_target, dataset_name
     from handbench.hdf5.convert import convert as convert_source
     from handbench.sources import manifest as manifests

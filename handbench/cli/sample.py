@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -31,7 +32,14 @@ import click
     show_default=True,
     help="Width and height of the pictures, pixels.",
 )
-def sample(out_dir: Path, count: int, seed: int, size: int) -> None:
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=lambda: min(8, os.cpu_count() or 1),
+    show_default="processors, at most 8",
+    help="Processes that render; the result is the same.",
+)
+def sample(out_dir: Path, count: int, seed: int, size: int, workers: int) -> None:
     """Write a synthetic right hand into OUT_DIR, in FreiHAND v2's directory layout.
 
     OUT_DIR must be new or empty. The marker file handbench_source.json names the dataset
@@ -39,7 +47,7 @@ def sample(out_dir: Path, count: int, seed: int, size: int) -> None:
     """
     from handbench.synthetic.dataset import VERSIONS, evaluation_count, write_sample_dataset
 
-    write_sample_dataset(out_dir, count=count, seed=seed, size=size)
+    write_sample_dataset(out_dir, count=count, seed=seed, size=size, workers=workers)
     click.echo(
         f"{out_dir}: {count * VERSIONS} training images of {count} annotations, "
         f"{evaluation_count(count)} evaluation images"

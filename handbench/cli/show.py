@@ -53,7 +53,7 @@ def show(
     seed: int,
     columns: int,
 ) -> None:
-    r"""Draw a contact sheet (PNG) of FILE.h5: pictures with their keypoints.
+    """Draw a contact sheet (PNG) of FILE.h5: pictures with their keypoints.
 
     Hollow joints are occluded. With --preds, the worst predictions come first; hands without a
     prediction are left out there, because `handbench evaluate` lists them.
@@ -61,7 +61,7 @@ def show(
     \b
     handbench show freihand.h5
     handbench show freihand.h5 --preds preds.json --count 12 --out worst.png
-    """
+    """  # noqa: D301 - click wants the backspace character itself
     if worst and preds is None:
         raise click.UsageError("--worst needs predictions: add --preds FILE")
     from handbench.drawing import contact_sheet

@@ -20,12 +20,11 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from handbench.camera import transform_points
 from handbench.errors import TrainError
 from handbench.hdf5.reader import HandFile, SplitReader
+from handbench.samples.grouping import draw
 
 CACHE_BYTES = 512 * 1024 * 1024
 """Decoded images are kept in memory up to this size: reading them again costs a small network on
 a CPU a fifth of its time."""
-
-VAL_SALT = "handbench-val/1:"
 
 
 @dataclass(frozen=True)
@@ -208,9 +207,9 @@ def generator(seed: int, epoch: int, purpose: str) -> torch.Generator:
 def held_out(ids: npt.NDArray[np.str_], fraction: float) -> npt.NDArray[np.bool_]:
     """Choose validation rows by the id of their unit, so that no unit is on both sides.
 
-    A unit is held out when the first 8 hex digits of sha256("handbench-val/1:" + id), over 2³²,
-    lie below `fraction`: the same units whatever else is in the file. If that takes none or all,
-    the unit with the smallest number is held out alone.
+    A unit is held out when its number (:func:`handbench.samples.grouping.draw`) lies below
+    `fraction`: the same units whatever else is in the file. If that takes none or all, the unit
+    with the smallest number is held out alone.
 
     Parameters
     ----------
@@ -234,12 +233,7 @@ def held_out(ids: npt.NDArray[np.str_], fraction: float) -> npt.NDArray[np.bool_
             "holding out a validation part needs at least two units that may be parted, found "
             f"{len(units)} in {len(ids):,} rows: give a file with a validation split"
         )
-    draws = np.array(
-        [
-            int(hashlib.sha256(f"{VAL_SALT}{unit}".encode()).hexdigest()[:8], 16) / 2**32
-            for unit in units
-        ]
-    )
+    draws = np.array([draw(str(unit)) for unit in units])
     chosen = draws < fraction
     if not chosen.any() or chosen.all():
         chosen = draws == draws.min()

@@ -12,17 +12,23 @@ VAL_SHARE = 0.05
 _SALT = "handbench-val/1:"
 
 
-def is_val(unit_id: str) -> bool:
-    """Whether the split unit of this id belongs to `val`.
+def draw(unit_id: str) -> float:
+    """Number in 0 … 1 that belongs to a split unit: first 8 hex digits of a hash, over 2³².
 
-    The first 8 hex digits of sha256("handbench-val/1:" + id), over 2³², lie below 0.05. The answer
-    depends on nothing but the id: it stays the same on every machine and in every subset.
+    The hash is sha256("handbench-val/1:" + id). The number depends on nothing but the id: it stays
+    the same on every machine and in every subset.
+    """
+    digest = hashlib.sha256((_SALT + unit_id).encode()).hexdigest()
+    return int(digest[:8], 16) / 2**32
+
+
+def is_val(unit_id: str) -> bool:
+    """Whether the split unit of this id belongs to `val`: its number lies below 0.05.
 
     >>> is_val("training/instant-00000004"), is_val("training/instant-00000000")
     (True, False)
     """
-    digest = hashlib.sha256((_SALT + unit_id).encode()).hexdigest()
-    return int(digest[:8], 16) / 2**32 < VAL_SHARE
+    return draw(unit_id) < VAL_SHARE
 
 
 def val_rows(unit_ids: Iterable[str]) -> npt.NDArray[np.bool_]:

@@ -16,9 +16,12 @@ f / z), but pose and shape are zero: the licensed MANO model is not used here.
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Iterator
-from contextlib import ExitStack
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -42,6 +45,8 @@ MARKER = "handbench_source.json"
 LABEL_NAMES = ("K", "xyz", "verts", "scale", "mano")
 MIN_SIZE, MAX_SIZE = 32, 2048
 JPEG_QUALITY = 95
+AHEAD = 64
+"""Pictures that are rendered ahead of the one that is written, when there are several processes."""
 DECIMALS = 7
 """Labels are rounded to a tenth of a micrometre."""
 
@@ -76,8 +81,14 @@ def evaluation_count(count: int) -> int:
     return max(1, count // 4)
 
 
-def hand_images(seed: int, split: Split, size: int = 224) -> Iterator[HandImage]:
-    """Endless annotations of a split; annotation i depends on seed, split and size alone.
+def hand_images(
+    seed: int,
+    split: Split,
+    size: int = 224,
+    count: int | None = None,
+    pool: Executor | None = None,
+) -> Iterator[HandImage]:
+    """Annotations of a split; annotation i depends on seed, split and size alone.
 
     Parameters
     ----------
@@ -87,11 +98,20 @@ def hand_images(seed: int, split: Split, size: int = 224) -> Iterator[HandImage]
         Training (four versions of each picture) or evaluation (one).
     size
         Width and height, pixels.
+    count
+        How many; None never ends.
+    pool
+        Processes to render in, :data:`AHEAD` pictures at a time; in this one by default.
     """
     # Any version but 0 has a varied background, as all of FreiHAND's evaluation pictures have.
     versions = range(VERSIONS) if split is Split.TRAINING else range(VERSIONS, VERSIONS + 1)
-    for picture in pictures(seed, split, size):
-        yield _photograph(picture, size, versions)
+    photograph = partial(_photograph, size=size, versions=versions)
+    drawn = islice(pictures(seed, split, size), count)
+    if pool is None:
+        yield from map(photograph, drawn)
+        return
+    while batch := list(islice(drawn, AHEAD)):
+        yield from pool.map(photograph, batch, chunksize=4)
 
 
 def _photograph(picture: Picture, size: int, versions: range) -> HandImage:
@@ -153,9 +173,14 @@ class _Labels:
 
 
 def write_sample_dataset(
-    out_dir: Path, count: int = 64, seed: int = 0, size: int = 224, progress: bool = True
+    out_dir: Path,
+    count: int = 64,
+    seed: int = 0,
+    size: int = 224,
+    progress: bool = True,
+    workers: int = 1,
 ) -> None:
-    """Write a synthetic data set; the same arguments give the same bytes.
+    """Write a synthetic data set; the same arguments give the same bytes, whatever `workers` is.
 
     Parameters
     ----------
@@ -170,6 +195,8 @@ def write_sample_dataset(
         Width and height of the pictures, pixels, 32 to 2048.
     progress
         Show a bar when standard error is a terminal.
+    workers
+        Processes that render.
 
     Raises
     ------
@@ -203,9 +230,10 @@ def write_sample_dataset(
         disable=None if progress else True,
     )
     try:
-        with bar, atomic_path(out_dir) as folder:
+        with bar, _renderers(workers, count) as pool, atomic_path(out_dir) as folder:
             for split, number in ((Split.TRAINING, count), (Split.EVALUATION, evaluation)):
-                _write_split(folder, split, number, seed, size, bar)
+                hands = hand_images(seed, split, size, number, pool)
+                _write_split(folder, split, number, hands, bar)
             write_json(folder / MARKER, _marker(count, evaluation, seed, size))
     except OSError as error:
         raise HandbenchError(
@@ -214,8 +242,22 @@ def write_sample_dataset(
         ) from error
 
 
+@contextmanager
+def _renderers(workers: int, count: int) -> Iterator[Executor | None]:
+    """Processes to render in, or None where starting them would cost more than it saves."""
+    if workers < 2 or count < AHEAD:
+        yield None
+        return
+    # Spawned, not forked: a fork of a process with threads may hang.
+    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
 def _write_split(
-    folder: Path, split: Split, number: int, seed: int, size: int, bar: tqdm[Any]
+    folder: Path, split: Split, number: int, hands: Iterator[HandImage], bar: tqdm[Any]
 ) -> None:
     name = split.name.lower()
     (folder / name / "rgb").mkdir(parents=True)
@@ -223,7 +265,7 @@ def _write_split(
         (folder / name / "mask").mkdir()
     with ExitStack() as stack:
         labels = _Labels(folder, name, stack)
-        for k, hand in enumerate(islice(hand_images(seed, split, size), number)):
+        for k, hand in enumerate(hands):
             for version, image in enumerate(hand.images):
                 path = folder / name / "rgb" / f"{k + number * version:08d}.jpg"
                 Image.fromarray(image).save(path, quality=JPEG_QUALITY)

@@ -35,7 +35,7 @@ def test_the_newcomer_s_command(tmp_path: Path):
     assert "report.html" in done.stdout.splitlines()[-1]
     # Every step is shown as a command, and the commands do exist.
     shown = re.findall(r"^\$ handbench (\w+)", done.stdout, re.MULTILINE)
-    assert shown == ["sample", "convert", "train", "predict", "predict", "evaluate"]
+    assert shown == ["sample", "convert", "verify", "train", "predict", "predict", "evaluate"]
     print(done.stdout[-600:])
 
 
