@@ -42,7 +42,8 @@ def test_the_file_keeps_the_schema(name: str):
 
 def test_origin_and_terms_are_stated(facts: manifest.Manifest):
     assert facts.title and facts.license and facts.label_source and facts.layout
-    assert facts.homepage.startswith("https://")
+    # What can be fetched somewhere has a page; our own synthetic hands have none.
+    assert facts.homepage.startswith("https://") or not facts.archives
     if facts.archives:  # somebody else's work
         assert facts.license_url.startswith("https://")
         assert facts.citation.strip().startswith("@")

@@ -53,7 +53,8 @@ def _print_one(fact: dict[str, Any]) -> None:
         ("groups", "group_rule"),
     ):
         value = f"{fact['unit']}, {fact['axes']} axes" if key == "unit" else fact[key]
-        click.echo(f"  {label:<11} {str(value).strip()}")
+        if value:
+            click.echo(f"  {label:<11} {str(value).strip()}")
     for name, split in fact["splits"].items():
         count = f"{split['samples']:,}" if split["samples"] else "as many as you have"
         click.echo(f"  {'split':<11} {name} (native {split['native']}): {count}")
