@@ -54,21 +54,23 @@ def hands_picture(folder: Path) -> Image.Image:
     return sheet
 
 
-def screenshot(page: Path, target: Path, width: int, height: int) -> None:
+def screenshot(page: Path, target: Path, width: int, top: int, bottom: int) -> None:
+    """Rows `top` to `bottom` of the page as it looks in a window of that width."""
     with tempfile.TemporaryDirectory() as profile:
+        screen = Path(profile) / "screen.png"
         subprocess.run(
             [
                 *CHROMIUM,
                 f"--user-data-dir={profile}",
-                f"--screenshot={target}",
-                f"--window-size={width},{height}",
+                f"--screenshot={screen}",
+                f"--window-size={width},{bottom}",
                 page.resolve().as_uri(),
             ],
             check=True,
             capture_output=True,
         )
-    # A palette of 256 colours keeps text sharp at a quarter of the bytes.
-    Image.open(target).convert("RGB").quantize(256).save(target, optimize=True)
+        rows = Image.open(screen).convert("RGB").crop((0, top, width, bottom))
+    rows.save(target, quality=85)
 
 
 def main() -> None:
@@ -77,7 +79,8 @@ def main() -> None:
         hands_picture(Path(folder)).save(PICTURES / "hands.jpg", quality=88)
     if len(sys.argv) > 1:
         report = Path(sys.argv[1]) / "results" / "report.html"
-        screenshot(report, PICTURES / "report.png", 1100, 1500)
+        # From the curves to the pictures: what one wants to see of a report first.
+        screenshot(report, PICTURES / "report.jpg", 1100, 1740, 3920)
     for picture in sorted(PICTURES.iterdir()):
         print(f"{picture.name}: {picture.stat().st_size / 1e3:.0f} kB")
 
