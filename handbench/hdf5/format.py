@@ -61,6 +61,7 @@ COLUMNS: dict[str, Column] = {
     "is_right": Column((), "int8", "side of the real hand: 1, 0, -1 unknown", required=True),
     "mirrored": Column((), "bool", "the stored image is flipped", required=True),
     "image_id": Column((), "str", "source photo"),
+    "native_image_id": Column((), "str", "id of the photo in the source's own label file"),
     "subject_id": Column((), "str", "person"),
     "sequence_id": Column((), "str", "recording"),
     "instant_id": Column((), "str", "moment: all views of one instant"),

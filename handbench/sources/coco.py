@@ -6,9 +6,10 @@ use for hands: ``cam_param`` {focal, princpt} px an image, ``joint_cam`` 21×3 m
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -57,6 +58,10 @@ class SplitBlocks:
         return turn[block % len(turn)]
 
 
+_Hand = tuple[dict[str, Any], dict[str, Any]]
+"""An annotation and its image record."""
+
+
 @dataclass
 class _Split:
     """The hands of one split as columns, still without images."""
@@ -65,6 +70,7 @@ class _Split:
     file_name: list[str]
     stated_size: list[tuple[Any, Any]]
     image_id: list[str]
+    native_image_id: list[str]
     sequence_id: list[str]
     keypoints_2d: npt.NDArray[np.float64]
     visibility: npt.NDArray[np.uint8]
@@ -72,6 +78,16 @@ class _Split:
     is_right: npt.NDArray[np.int8]
     keypoints_3d: npt.NDArray[np.float64] | None
     camera: npt.NDArray[np.float64] | None
+
+    def take(self, rows: Sequence[int]) -> _Split:
+        """The chosen hands, in that order."""
+
+        def pick(value: Any) -> Any:
+            if isinstance(value, list):
+                return [value[row] for row in rows]
+            return None if value is None else value[np.asarray(rows)]
+
+        return _Split(**{part.name: pick(getattr(self, part.name)) for part in fields(self)})
 
 
 class COCO:
@@ -109,8 +125,9 @@ class COCO:
         for split, path in annotations.items():
             hands = self._read(path)
             boxes.add(all("bbox" in hand for hand, _ in hands))
-            for name, part in self._cut(split, hands, blocks).items():
-                self._splits[name] = part
+            whole = self._columns(path, hands)
+            self._splits |= {split: whole} if blocks is None else _dealt_out(whole, blocks)
+        self._note_shared_photos()
         # One word for the whole file: boxes given for some hands only are not used at all.
         self.box_source = "annotation" if boxes == {True} else "keypoints"
         if self.box_source == "keypoints":
@@ -121,7 +138,7 @@ class COCO:
 
     # -- reading ------------------------------------------------------------------------------
 
-    def _read(self, path: Path) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    def _read(self, path: Path) -> list[_Hand]:
         """(annotation, image) of every hand, in file order."""
         data = read_json(path, "COCO keypoint annotations", SourceError)
         if not isinstance(data, dict) or not {"images", "annotations"} <= data.keys():
@@ -142,38 +159,36 @@ class COCO:
                     f"{annotation['image_id']!r}, which is not among its {len(images):,} images"
                 )
             hands.append((annotation, images[annotation["image_id"]]))
-        if without_points:
-            reason = f"annotation without keypoints in {path.name}"
-            self.dropped[reason] = without_points
-            self.notes.append(f"left out: {without_points:,} × {reason}")
-        if not hands:
+        self._drop(without_points, f"annotation without keypoints in {path.name}")
+        return self._placed(hands, path)
+
+    def _placed(self, hands: list[_Hand], path: Path) -> list[_Hand]:
+        """`hands` without those that have neither a labelled keypoint nor a box."""
+        kept = [
+            (hand, image)
+            for hand, image in hands
+            if "bbox" in hand or (_keypoints(hand, path)[:, 2] > 0).any()
+        ]
+        self._drop(len(hands) - len(kept), f"annotation without a label or a box in {path.name}")
+        if not kept:
             raise SourceError(f"expected annotations with keypoints in {path}, found none")
-        return hands
+        return kept
 
-    def _cut(
-        self,
-        split: str,
-        hands: list[tuple[dict[str, Any], dict[str, Any]]],
-        blocks: SplitBlocks | None,
-    ) -> dict[str, _Split]:
-        path = self._annotations[split]
-        if blocks is None:
-            return {split: self._columns(path, hands, [""] * len(hands))}
-        chosen: dict[str, list[int]] = {}
-        for row in range(len(hands)):
-            chosen.setdefault(blocks.split_of(row // blocks.block_size), []).append(row)
-        names = [f"block-{row // blocks.block_size:05d}" for row in range(len(hands))]
-        return {
-            name: self._columns(path, [hands[r] for r in rows], [names[r] for r in rows])
-            for name, rows in chosen.items()
-        }
+    def _drop(self, count: int, reason: str) -> None:
+        if count:
+            self.dropped[reason] = count
+            self.notes.append(f"left out: {count:,} × {reason}")
 
-    def _columns(
-        self,
-        path: Path,
-        hands: list[tuple[dict[str, Any], dict[str, Any]]],
-        sequence_id: list[str],
-    ) -> _Split:
+    def _note_shared_photos(self) -> None:
+        for one, other in itertools.combinations(self._splits, 2):
+            shared = set(self._splits[one].image_id) & set(self._splits[other].image_id)
+            if shared:
+                self.notes.append(
+                    f"{len(shared):,} photos are in both {one} and {other}, for example "
+                    f"{min(shared)}: scores on them will look better than they are"
+                )
+
+    def _columns(self, path: Path, hands: list[_Hand]) -> _Split:
         table = np.stack([_keypoints(hand, path) for hand, _ in hands])
         table = table[:, np.asarray(self.manifest.joint_order)]
         visibility = _visibility(table[..., 2])
@@ -191,7 +206,8 @@ class COCO:
             file_name=[_slashes(image["file_name"]) for _, image in hands],
             stated_size=[(image.get("height"), image.get("width")) for _, image in hands],
             image_id=[_stem(image["file_name"]) for _, image in hands],
-            sequence_id=sequence_id,
+            native_image_id=[str(image["id"]) for _, image in hands],
+            sequence_id=[""] * len(hands),
             keypoints_2d=points,
             visibility=visibility,
             bbox=np.array([_box(hand, path) for hand, _ in hands]),
@@ -229,7 +245,10 @@ class COCO:
             valid_3d = np.zeros_like(valid)
             if xyz is not None:
                 valid_3d = np.asarray(np.isfinite(xyz).all(axis=-1))
-            ids = {"image_id": part.image_id[rows]}
+            ids = {
+                "image_id": part.image_id[rows],
+                "native_image_id": part.native_image_id[rows],
+            }
             if part.sequence_id[0]:
                 ids["sequence_id"] = part.sequence_id[rows]
             yield SampleBlock(
@@ -320,18 +339,41 @@ def open_source(
     return COCO(annotations, Path(images_dir), replace(manifest, **changes), blocks)
 
 
+def _dealt_out(whole: _Split, blocks: SplitBlocks) -> dict[str, _Split]:
+    """Cut one file into splits by runs of consecutive annotations; a photo is never torn apart."""
+    block_of_photo: dict[str, int] = {}
+    chosen: dict[str, list[int]] = {}
+    for row, photo in enumerate(whole.image_id):
+        block = block_of_photo.setdefault(photo, row // blocks.block_size)
+        whole.sequence_id[row] = f"block-{block:05d}"
+        chosen.setdefault(blocks.split_of(block), []).append(row)
+    return {split: whole.take(rows) for split, rows in chosen.items()}
+
+
 def _records(
-    data: dict[str, Any], name: str, fields: Sequence[str], path: Path
+    data: dict[str, Any], name: str, needed: Sequence[str], path: Path
 ) -> list[dict[str, Any]]:
-    """The list `name` of a COCO file, every entry of which must hold `fields`."""
+    """The list `name` of a COCO file, every entry of which must hold `needed`."""
     records = data[name]
     if not isinstance(records, list):
         raise SourceError(f"expected a list of {name} in {path}, found {type(records).__name__}")
     for number, record in enumerate(records):
-        missing = [f for f in fields if not isinstance(record, dict) or f not in record]
+        missing = [f for f in needed if not isinstance(record, dict) or f not in record]
         if missing:
             raise SourceError(
                 f"entry {number} of {name} in {path} has no {missing[0]!r}: expected COCO's fields"
+            )
+        file_name = record.get("file_name", "image")
+        parts = PurePosixPath(_slashes(str(file_name))).parts
+        outside = ".." in parts or _slashes(str(file_name)).startswith("/") or ":" in str(file_name)
+        if not isinstance(file_name, str) or not parts or outside:
+            raise SourceError(
+                f"entry {number} of {name} in {path}: expected 'file_name' as a path below the "
+                f"images folder, found {file_name!r}"
+            )
+        if not all(isinstance(record[f], int | str) for f in needed if f != "file_name"):
+            raise SourceError(
+                f"entry {number} of {name} in {path}: expected numbers or strings as ids"
             )
     return records
 
@@ -345,7 +387,7 @@ def _slashes(file_name: str) -> str:
     return file_name.replace("\\", "/")
 
 
-def _sample_ids(hands: list[tuple[dict[str, Any], dict[str, Any]]]) -> list[str]:
+def _sample_ids(hands: list[_Hand]) -> list[str]:
     """Path without extension; ``#<annotation id>`` where an image has several hands."""
     stems = [_stem(image["file_name"]) for _, image in hands]
     hands_on = Counter(stems)
