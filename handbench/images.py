@@ -161,21 +161,39 @@ def crop_square(
     """
     from PIL import Image
 
-    scale = homography[0, 0]
-    side = size / scale
+    scale = float(homography[0, 0])
+    crop = np.zeros((size, size, 3), dtype=np.uint8)
     # Pillow's boxes run from edge to edge: pixel i covers i … i + 1.
-    left = -(homography[0, 2] + 0.5) / scale + 0.5
-    top = -(homography[1, 2] + 0.5) / scale + 0.5
-    # Pad to the source pixels that the square and its filter support touch.
+    left = -(float(homography[0, 2]) + 0.5) / scale + 0.5
+    top = -(float(homography[1, 2]) + 0.5) / scale + 0.5
+    # Only the part that meets the image is sampled: the black around it costs no memory.
+    u0, u1 = _reached(left, image.shape[1], scale, size)
+    v0, v1 = _reached(top, image.shape[0], scale, size)
+    if u0 >= u1 or v0 >= v1:
+        return crop
+    box = (left + u0 / scale, top + v0 / scale, left + u1 / scale, top + v1 / scale)
+    # Pad to the source pixels that this part and its filter support touch.
     reach = int(np.ceil(max(1.0, 1.0 / scale))) + 1
-    x0, y0 = int(np.floor(left)) - reach, int(np.floor(top)) - reach
-    x1, y1 = int(np.ceil(left + side)) + reach, int(np.ceil(top + side)) + reach
+    x0, y0 = int(np.floor(box[0])) - reach, int(np.floor(box[1])) - reach
+    x1, y1 = int(np.ceil(box[2])) + reach, int(np.ceil(box[3])) + reach
     inside = image[max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)]
-    if inside.size == 0:
-        return np.zeros((size, size, 3), dtype=np.uint8)
     canvas = np.zeros((y1 - y0, x1 - x0, 3), dtype=np.uint8)
     row, column = max(-y0, 0), max(-x0, 0)
     canvas[row : row + inside.shape[0], column : column + inside.shape[1]] = inside
-    box = (left - x0, top - y0, left - x0 + side, top - y0 + side)
-    resized = Image.fromarray(canvas).resize((size, size), Image.Resampling.BILINEAR, box=box)
-    return np.asarray(resized)
+    resized = Image.fromarray(canvas).resize(
+        (u1 - u0, v1 - v0),
+        Image.Resampling.BILINEAR,
+        box=(box[0] - x0, box[1] - y0, box[2] - x0, box[3] - y0),
+    )
+    crop[v0:v1, u0:u1] = np.asarray(resized)
+    return crop
+
+
+def _reached(edge: float, length: int, scale: float, size: int) -> tuple[int, int]:
+    """Crop pixels from … to that the image can reach: its extent and one pixel of filter support.
+
+    `edge` is where the crop begins in the image, edge to edge; `length` that of the image.
+    """
+    start = int(np.floor(-edge * scale)) - 2
+    stop = int(np.ceil((length - edge) * scale)) + 2
+    return max(0, min(size, start)), max(0, min(size, stop))

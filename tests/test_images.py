@@ -183,3 +183,19 @@ def test_a_bad_image_among_many_is_named(share: float, found: str):
     kinds = [data, data, data[: int(len(data) * share)], data]
     with pytest.raises(SourceError, match=rf"at x/c, found .*{found}"):
         images.encoded_sizes(kinds, list("abcd"), "x")
+
+
+def test_a_crop_far_larger_than_its_image_takes_no_memory():
+    import tracemalloc
+
+    image = np.full((1000, 800, 3), 255, dtype=np.uint8)
+    crop = crop_matrix([-9000.0, -7000.0, 20000.0, 20000.0], 1.0, 64)
+    tracemalloc.start()
+    small = images.crop_square(image, crop, 64)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 40e6  # the whole square would take 1.2 GB
+    # The picture covers 3.2 × 2.56 px of the crop, from (28.8, 22.4) on.
+    assert small.sum() == pytest.approx(255 * 3 * 3.2 * 2.56, rel=0.02)
+    assert small[24, 30].min() > 245 and small[10, 10].max() == 0
+    assert not images.crop_square(image, crop_matrix([5000.0, 0, 50, 50], 1.0, 64), 64).any()

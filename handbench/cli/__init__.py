@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import sys
 from pathlib import Path
 
@@ -78,17 +79,27 @@ def cli(ctx: click.Context, home: Path | None, debug: bool) -> None:
 def main() -> None:
     """Entry point: one sentence on stderr and exit 1 where a task fails."""
     debug = "--debug" in sys.argv[1:]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and not stream.isatty():
+            # Windows would write to pipes and files in a code page that lacks × and ≤.
+            stream.reconfigure(encoding="utf-8")
     try:
         cli(prog_name="handbench")
-    except HandbenchError as error:
+    except Exception as error:
         if debug:
             raise
-        click.echo(f"Error: {error}", err=True)
+        click.echo(f"Error: {_sentence(error)}", err=True)
         sys.exit(1)
-    except OSError as error:
-        if debug:
-            raise
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, HandbenchError):
+        return str(error)
+    if isinstance(error, OSError):
         # A reader of our output that went away (`| head`) does not come here: click ends quietly.
         place = f" ({error.filename})" if error.filename else ""
-        click.echo(f"Error: {error.strerror or error}{place}", err=True)
-        sys.exit(1)
+        return f"{error.strerror or error}{place}"
+    return (
+        f"handbench did not expect this: {type(error).__name__}: {error}. It is a bug of ours; "
+        "`handbench --debug …` shows where, please report it"
+    )

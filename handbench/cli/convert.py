@@ -145,15 +145,22 @@ def convert(home: Home, /, dataset: str, **options: Any) -> None:
     # The file is called what its results will be called, so that `evaluate` finds it again.
     target = out or home.dataset(dataset_name(source, settings))
     check_target(target, overwrite=may_write)
-    for note in source.notes:
-        click.echo(f"note: {note}", err=True)
+    said = _say_notes(source, 0)
     if options["dry_run"]:
         _print_plan(source, settings, target)
         return
     done = convert_source(source, target, settings, overwrite=options["overwrite"], progress=True)
+    _say_notes(source, said)  # what came up on the way
     rows = ", ".join(f"{split} {count:,}" for split, count in done.rows.items())
     size = done.path.stat().st_size
     click.echo(f"{done.path}: {done.dataset}, {rows} samples, {size / 1e6:,.1f} MB")
+
+
+def _say_notes(source: Source, already: int) -> int:
+    """Print the notes after the first `already`; returns how many there are now."""
+    for note in source.notes[already:]:
+        click.echo(f"note: {note}", err=True)
+    return len(source.notes)
 
 
 def _open(home: Home, manifest: Manifest, options: dict[str, Any]) -> Source:

@@ -64,6 +64,8 @@ def _print_one(fact: dict[str, Any]) -> None:
         text = fact[key].strip()
         if text:
             click.echo(f"  {label}\n    " + text.replace("\n", "\n    "))
+    for other in fact["known_overlap"]:
+        click.echo(f"  {'overlaps':<11} {other}: share images or moments with it")
     for trap in fact["traps"]:
         click.echo(f"  {'beware':<11} {trap}")
     on_disk = fact["on_disk"]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shutil
 import sys
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -131,7 +133,8 @@ def _read_ids(path: Path) -> list[str]:
     from handbench.errors import ScoreError
 
     try:
-        lines = path.read_text("utf-8").splitlines()
+        # Editors on Windows put a byte order mark before the first id.
+        lines = path.read_text("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ScoreError(
             f"expected a text file of sample ids at {path}, one a line, found none that can be "
@@ -151,11 +154,17 @@ def _only_dataset(home: Home, read: Sequence[Predictions]) -> HandFile:
             f"expected predictions for one dataset, found {', '.join(names)}: evaluate them one "
             "dataset at a time"
         )
-    # A name that climbs out of the folder is no dataset of ours.
-    path = home.dataset(names[0])
-    if not re.fullmatch(r"[\w.-]+", names[0]) or not path.is_file():
+    name = names[0]
+    # The rule of convert: any other name would climb out of the folder of datasets.
+    if name.startswith(".") or any(mark in name for mark in "/\\"):
         raise PredictionsError(
-            f"{read[0].origin}: predictions for dataset {names[0]!r}, but there is no {path}: "
+            f"{read[0].origin}: expected a dataset name that can be a file name, found {name!r}: "
+            "name the file that was predicted on with --data"
+        )
+    path = home.dataset(name)
+    if not path.is_file():
+        raise PredictionsError(
+            f"{read[0].origin}: predictions for dataset {name!r}, but there is no {path}: "
             "convert the dataset, or name its file with --data"
         )
     return HandFile(path)
@@ -241,13 +250,28 @@ def _write(
     from handbench.reports.html import write_report
 
     write_report(list(evaluations), file, out / "report.html", labels=list(labels))
-    stems: list[str] = []
-    for label in labels:
-        stem = re.sub(r"[^\w.-]+", "-", label).strip("-.") or "model"
-        # Names that differ only in characters no file name may have must not overwrite.
-        stems.append(stem if stem not in stems else f"{stem}-{len(stems) + 1}")
-    for stem, evaluation in zip(stems, evaluations):
-        evaluation.errors.write(out / f"{stem}.errors.npz")
-        for number, results in enumerate(evaluation.results):
-            name = f"{stem}.json" if number == 0 else f"{stem}.{results.protocol}.json"
+    for names, evaluation in zip(_file_names(labels, evaluations), evaluations):
+        evaluation.errors.write(out / names[0])
+        for name, results in zip(names[1:], evaluation.results):
             results.write(out / name)
+
+
+def _file_names(labels: Sequence[str], evaluations: Sequence[Evaluation]) -> list[list[str]]:
+    """Names of the files of each model, no two the same: errors, then one a protocol.
+
+    Names that differ in case only, or only in characters that no file name may have, are the
+    same; and the model ``a.mmpose`` wants the name that the model ``a`` has under mmpose.
+    """
+    taken = {"report.html"}
+    chosen: list[list[str]] = []
+    for label, evaluation in zip(labels, evaluations):
+        base = re.sub(r"[^\w.-]+", "-", unicodedata.normalize("NFC", label)).strip("-.") or "model"
+        further = [f".{results.protocol}.json" for results in evaluation.results[1:]]
+        for number in itertools.count(1):
+            stem = base if number == 1 else f"{base}-{number}"
+            names = [f"{stem}{ending}" for ending in (".errors.npz", ".json", *further)]
+            if taken.isdisjoint(name.casefold() for name in names):
+                break
+        taken.update(name.casefold() for name in names)
+        chosen.append(names)
+    return chosen

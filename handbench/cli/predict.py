@@ -81,8 +81,8 @@ def predict(
 ) -> None:
     """Predict a split with MODEL and write keypoints in source pixels.
 
-    MODEL is a run directory (its best weights are used), a checkpoint, or `untrained` for the
-    floor that random weights give.
+    MODEL is a run directory (here or in the home folder; its best weights are used), a checkpoint,
+    or `untrained` for the floor that random weights give.
 
     \b
     handbench predict runs/freihand-resnet50 --data freihand.h5 -o preds.json
@@ -101,7 +101,7 @@ def predict(
         raise click.UsageError("give either --data or --images, not both")
     suffix_of(out)  # a wrong suffix should not cost a run over the data
     decoding = cast("Decoding", decode)
-    trained = open_model(model)
+    trained = open_model(_in_home(home, model))
     if images is not None:
         count = len(find_images(images)[0])
     else:
@@ -138,6 +138,14 @@ def predict(
         f"{out}: {len(predictions):,} hands of {predictions.dataset}/{predictions.split} by "
         f"{predictions.name}, {predictions.input['ms_per_image']:.1f} ms an image"
     )
+
+
+def _in_home(home: Home, model: str) -> str:
+    """A run that is not below the current folder is looked up in the home folder."""
+    for folder in (home.root, home.runs):
+        if not Path(model).exists() and (folder / model).exists():
+            return str(folder / model)
+    return model
 
 
 def _default_data(home: Home, model: str, training_data: tuple[str, ...]) -> Path:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, overload
 
 import h5py
 import numpy as np
@@ -88,6 +88,14 @@ class SplitReader:
                 f"{file.path}: split {name!r} has no dataset {', '.join(missing)}: the file was "
                 "changed after it was written; convert it again"
             )
+        unnamed = [
+            a for a in ("truth_sha256", "split_unit", "cluster_unit") if a not in group.attrs
+        ]
+        if unnamed:
+            raise FormatError(
+                f"{file.path}: split {name!r} has no attribute {', '.join(unnamed)}: the file was "
+                "changed after it was written; convert it again"
+            )
         self._length = int(group["sample_id"].shape[0])
         self.truth_sha256 = str(group.attrs["truth_sha256"])
         self.split_unit = str(group.attrs["split_unit"])
@@ -132,6 +140,11 @@ class SplitReader:
         """Shape of the dataset `name`, without reading it."""
         return tuple(self._group[name].shape)
 
+    def dtype(self, name: str) -> str:
+        """Name of the dtype of the dataset `name`; ``"str"`` for text."""
+        dtype = self._group[name].dtype
+        return "str" if h5py.check_string_dtype(dtype) is not None else str(dtype)
+
     def attributes(self, name: str) -> dict[str, Any]:
         """The HDF5 attributes of the dataset `name`."""
         return dict(self._group[name].attrs)
@@ -157,7 +170,15 @@ class SplitReader:
             raise IndexError(f"split {self.name!r} has {len(self)} samples, no sample {index}")
         return row
 
-    def __getitem__(self, index: int) -> Sample:
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Sample]: ...
+
+    def __getitem__(self, index: int | slice) -> Sample | list[Sample]:
+        if isinstance(index, slice):
+            return [self[row] for row in range(*index.indices(len(self)))]
         row = self._row(index)
         values = {name: self._read(name, row) for name in self.names}
         return Sample(

@@ -155,9 +155,29 @@ def _check_layout(split: SplitReader) -> Iterator[Check]:
         )
         if not fits or shape[0] != len(split):
             wrong.append(f"{name} {shape}")
-    if split.storage == "encoded" and split.shape("image_offset") != (len(split) + 1,):
-        wrong.append(f"image_offset {split.shape('image_offset')}")
     yield Check(split.name, "shapes", not wrong, ", ".join(wrong) or f"{len(split):,} rows each")
+    types = [
+        f"{name} {split.dtype(name)} instead of {COLUMNS[name].dtype}"
+        for name in split.names
+        if split.dtype(name) != COLUMNS[name].dtype
+    ]
+    yield Check(split.name, "types", not types, ", ".join(types) or "as the format says")
+    yield from _check_offsets(split)
+
+
+def _check_offsets(split: SplitReader) -> Iterator[Check]:
+    """Rows of encoded images and masks follow each other and fill their bytes."""
+    for name in ("image", "mask"):
+        offset = f"{name}_offset"
+        if not split.has(offset):
+            continue
+        if split.shape(offset) != (len(split) + 1,):
+            yield Check(split.name, "offsets", False, f"{offset} {split.shape(offset)}")
+            continue
+        starts = split.column(offset)
+        whole = starts[0] == 0 and starts[-1] == split.shape(name)[0]
+        fits = bool(whole and (np.diff(starts) > 0).all())
+        yield Check(split.name, "offsets", fits, f"of {name}: {'whole' if fits else 'broken'}")
 
 
 def _check_split(file: HandFile, split: SplitReader, deep: bool) -> Iterator[Check]:
@@ -226,10 +246,12 @@ class _Labels:
             bad += int((~np.isfinite(self.xyz).all(axis=-1) & self.valid_3d).sum())
         hidden = int(((self.split.column("visibility") == UNLABELLED) & self.valid_2d).sum())
         bad += int((~np.isfinite(self.split.column("crop")).all(axis=(1, 2))).sum())
-        if bad or hidden:
+        stray = int((np.isfinite(self.points).any(axis=-1) & ~self.valid_2d).sum())
+        if bad or hidden or stray:
             return (
                 False,
-                f"{bad} labelled values are not finite, {hidden} labelled but visibility 0",
+                f"{bad} labelled values are not finite, {hidden} labelled but visibility 0, "
+                f"{stray} unlabelled but with coordinates",
             )
         if not self.valid_2d.any():
             return None, "no labels in this split"
@@ -243,10 +265,11 @@ class _Labels:
 
     def boxes(self) -> tuple[bool | None, str]:
         box = self.split.column("bbox")
-        bad = ~np.isfinite(box).all(axis=1) | (box[:, 2:] <= 0).any(axis=1)
+        sides = box[:, 2:]
+        bad = ~np.isfinite(box).all(axis=1) | (sides <= 0).any(axis=1)
         if bad.any():
             return False, f"{int(bad.sum())} without an area, first {self._name(bad)}"
-        side = np.median(box[:, 2:].max(axis=1))
+        side = np.median(sides.max(axis=1))
         return True, f"source {self.split.box_source}, longer side median {side:.0f} px"
 
     def reprojection(self) -> tuple[bool | None, str]:

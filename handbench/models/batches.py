@@ -244,14 +244,15 @@ def held_out(ids: npt.NDArray[np.str_], fraction: float) -> npt.NDArray[np.bool_
 def unit_ids(reader: SplitReader, blocks: int) -> npt.NDArray[np.str_]:
     """(N,) id of what may not be parted: the file's `split_unit`, else blocks of neighbours.
 
-    Without ids, rows are cut into `blocks` runs of consecutive rows: neighbours in a recording
-    look alike, and a random cut would put copies of training images into validation.
+    Without ids, or with another one in every row, rows are cut into `blocks` runs of consecutive
+    rows: neighbours in a recording look alike, and a random cut would put copies of training images
+    into validation.
     """
     unit = reader.split_unit
     # A unit of one image each says nothing about which rows belong together.
     if unit != "sample_id" and reader.has(unit):
         ids: npt.NDArray[np.str_] = reader.column(unit)
-        if (ids != "").any():
+        if len(np.unique(ids)) < len(ids):
             return ids
     count = len(reader)
     return (np.arange(count) * min(blocks, count) // max(count, 1)).astype(str)

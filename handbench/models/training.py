@@ -248,11 +248,6 @@ def _start_directory(run: _Run) -> None:
 def _provenance(run: _Run) -> dict[str, Any]:
     import torchvision
 
-    data = []
-    for path in run.settings.data:
-        with HandFile(path) as file:
-            fingerprints = {split: file[split].truth_sha256 for split in file.splits}
-            data.append({"file": path.name, "dataset": file.dataset, "truth_sha256": fingerprints})
     return {
         **provenance(),
         "torch": torch.__version__,
@@ -260,8 +255,18 @@ def _provenance(run: _Run) -> dict[str, Any]:
         "device": str(run.device),
         "precision": run.precision,
         "parameters": count_parameters(run.model.network),
-        "data": data,
+        "data": _fingerprints(run.settings),
     }
+
+
+def _fingerprints(settings: TrainSettings) -> list[dict[str, Any]]:
+    """What the run is trained on: file, dataset and hashes of its labels."""
+    data = []
+    for path in settings.data:
+        with HandFile(path) as file:
+            hashes = {split: file[split].truth_sha256 for split in file.splits}
+            data.append({"file": path.name, "dataset": file.dataset, "truth_sha256": hashes})
+    return data
 
 
 def _saved_state(settings: TrainSettings) -> dict[str, Any]:
@@ -281,6 +286,12 @@ def _saved_state(settings: TrainSettings) -> dict[str, Any]:
         raise TrainError(
             f"the run in {settings.out} was started with other settings ({', '.join(changed)}): "
             "resume it with the old ones, or start a new run with --init"
+        )
+    if values["training"]["data"] != _fingerprints(settings):
+        raise TrainError(
+            f"the run in {settings.out} was started on other labels than "
+            f"{describe_names(str(path) for path in settings.data)} now holds: put the old file "
+            "back, or start a new run with --init"
         )
     return values
 
@@ -417,6 +428,7 @@ def _save(run: _Run, *, is_best: bool) -> None:
     draw_curves(run.log, out / "curves.png", f"{run.model.name}: {', '.join(run.training.names)}")
     state = {
         "settings": run.settings.to_dict(),
+        "data": _fingerprints(run.settings),
         "optimiser": run.optimiser.state_dict(),
         "scaler": run.scaler.state_dict(),
         "log": run.log,

@@ -5,6 +5,8 @@ Neither names its dataset, its split or its model, so the data file stands in fo
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -67,26 +69,18 @@ def from_coco(
 ) -> Predictions:
     """COCO keypoint results: a list of ``{"image_id", "keypoints": 21 × [x, y, c], "score"}``.
 
-    An `image_id` is looked up among the sample ids, then in the column ``image_id``; where an
-    image has several results, the one with the highest score is taken.
+    An `image_id` is looked up as :class:`_Images` says; where an image has several results, the
+    one with the highest score is taken, and one without a score only if no other is there. An
+    empty list is legal: nothing was found.
 
     Raises
     ------
     PredictionsError
-        If keypoints are not 21 × 3, or an image of the data shows several hands: their results
-        would have to be assigned by a guess.
+        If keypoints are not 21 × 3, a score is no number, or a result's image shows several
+        hands: it would have to be assigned by a guess.
     """
     split = _split(data, where)
-    ids = split.column("sample_id")
-    sample_of = {str(sample): str(sample) for sample in ids}
-    if split.has("image_id"):
-        images = split.column("image_id")
-        if len(set(images.tolist())) < len(images):
-            raise PredictionsError(
-                f"{where}: {data.dataset} {split.name} has images with several hands, and COCO "
-                "results do not say which is which: write handbench predictions with sample ids"
-            )
-        sample_of = {**dict(zip(images.tolist(), ids.tolist())), **sample_of}
+    images = _Images.of(split)
     best: dict[str, tuple[float, list[Any]]] = {}
     for number, row in enumerate(document):
         if not isinstance(row, dict) or not {"image_id", "keypoints"} <= set(row):
@@ -94,13 +88,18 @@ def from_coco(
                 f"{where}: expected 'image_id' and 'keypoints' in entry {number}, found "
                 f"{str(row)[:60]}"
             )
-        # An unknown image stays under its own name, so that it is counted as extra.
-        sample = sample_of.get(str(row["image_id"]), str(row["image_id"]))
-        score = float(row.get("score", 0.0))
-        if sample not in best or score > best[sample][0]:
-            best[sample] = (score, row["keypoints"])
+        samples = images.samples(row["image_id"])
+        if len(samples) > 1:
+            raise PredictionsError(
+                f"{where}: image {row['image_id']!r} of {data.dataset} {split.name} shows "
+                f"{len(samples)} hands, and COCO results do not say which is which: write "
+                "handbench predictions with sample ids"
+            )
+        score = _score(row.get("score"), number, where)
+        if samples[0] not in best or score > best[samples[0]][0]:
+            best[samples[0]] = (score, row["keypoints"])
     flat = _array([keypoints for _, keypoints in best.values()], "keypoints", where)
-    if flat.shape[1:] != (NUM_JOINTS * 3,):
+    if best and flat.shape[1:] != (NUM_JOINTS * 3,):
         raise PredictionsError(
             f"{where}: expected {NUM_JOINTS} × [x, y, score] = {NUM_JOINTS * 3} numbers under "
             f"'keypoints', found shape {flat.shape[1:]}: are these hands of another skeleton?"
@@ -110,8 +109,10 @@ def from_coco(
         "id": np.array(list(best), dtype=np.str_),
         "keypoints": triples[..., :2],
         "scores": triples[..., 2],
-        "score": np.array([score for score, _ in best.values()]),
     }
+    score_of = np.array([score for score, _ in best.values()])
+    if np.isfinite(score_of).any():
+        columns["score"] = np.where(np.isfinite(score_of), score_of, np.nan)
     check_columns(columns, where)
     return Predictions(
         dataset=data.dataset,
@@ -120,10 +121,64 @@ def from_coco(
         id=columns["id"],
         keypoints=columns["keypoints"],
         scores=columns["scores"],
-        score=columns["score"],
+        score=columns.get("score"),
         origin=where,
         sha256=sha256,
     )
+
+
+@dataclass(frozen=True)
+class _Images:
+    """Which samples an ``image_id`` of COCO results stands for: tables name → sample ids.
+
+    Where the split keeps the ids of the COCO file it was converted from (column
+    ``native_image_id``), these come first, and a number is nothing else: an image called
+    ``7.jpg`` need not have the id 7. Else, and for text, sample ids come before photos
+    (column ``image_id``).
+    """
+
+    native: dict[str, list[str]] | None
+    by_sample: dict[str, list[str]]
+    by_photo: dict[str, list[str]]
+
+    @classmethod
+    def of(cls, split: SplitReader) -> _Images:
+        native = _samples_by(split, "native_image_id")
+        by_sample = _samples_by(split, "sample_id") or {}
+        return cls(native, by_sample, _samples_by(split, "image_id") or {})
+
+    def samples(self, image_id: Any) -> list[str]:
+        """Sample ids of `image_id`; for an unknown image a name that no sample has."""
+        name = str(image_id)
+        tables = [] if self.native is None else [self.native]
+        if self.native is None or isinstance(image_id, str):
+            tables += [self.by_sample, self.by_photo]
+        for table in tables:
+            if name in table:
+                return table[name]
+        # Under its own name it is counted as extra, unless a sample happens to be called so.
+        return [f"image_id {name}" if name in self.by_sample else name]
+
+
+def _samples_by(split: SplitReader, column: str) -> dict[str, list[str]] | None:
+    if not split.has(column):
+        return None
+    samples: dict[str, list[str]] = {}
+    for name, sample in zip(split.column(column).tolist(), split.column("sample_id").tolist()):
+        samples.setdefault(str(name), []).append(sample)
+    return samples
+
+
+def _score(value: Any, number: int, where: str) -> float:
+    """Score of a result; -inf, below every other, where it has none."""
+    if value is None:
+        return -math.inf
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise PredictionsError(
+            f"{where}: expected 'score' of entry {number} to be a number or null, found "
+            f"{value!r}: write one confidence a hand, or leave it out"
+        )
+    return float(value)
 
 
 def _split(data: HandFile, where: str) -> SplitReader:

@@ -307,7 +307,8 @@ def _read_foreign(
     document: list[Any], path: Path, digest: str, data: HandFile | None
 ) -> Predictions:
     where = str(path)
-    looks_coco = bool(document) and isinstance(document[0], dict) and "image_id" in document[0]
+    # COCO results of a model that found nothing are an empty list.
+    looks_coco = not document or (isinstance(document[0], dict) and "image_id" in document[0])
     looks_freihand = len(document) == 2 and all(isinstance(part, list) for part in document)
     if not looks_coco and not looks_freihand:
         raise PredictionsError(

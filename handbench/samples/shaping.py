@@ -106,19 +106,20 @@ class Shaper:
         return StoredBlock(self._columns(block, crop), images, masks)
 
     def _check_boxes(self, block: SampleBlock) -> None:
-        bad = ~(np.isfinite(block.bbox).all(axis=1) & (block.bbox[:, 2:] > 0).all(axis=1))
+        side = block.bbox[:, 2:]
+        bad = ~(np.isfinite(block.bbox).all(axis=1) & (side > 0).all(axis=1))
         if bad.any():
             row = int(bad.argmax())
             raise SourceError(
                 f"expected a box with an area for {block.sample_id[row]}, found x, y, w, h = "
                 f"{block.bbox[row].round(2).tolist()}; correct or remove this annotation"
             )
-        side = self.settings.padding * block.bbox[:, 2:].max(axis=1)
-        huge = side > _LARGEST_CROP * block.image_size.max(axis=1)
+        wide = self.settings.padding * side.max(axis=1)
+        huge = wide > _LARGEST_CROP * block.image_size.max(axis=1)
         if huge.any():
             row = int(huge.argmax())
             raise SourceError(
-                f"the crop of {block.sample_id[row]} would be {side[row]:,.0f} px wide, its image "
+                f"the crop of {block.sample_id[row]} would be {wide[row]:,.0f} px wide, its image "
                 f"has {block.image_size[row, 1]}×{block.image_size[row, 0]} px: is the box in px?"
             )
 

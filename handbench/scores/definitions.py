@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from handbench.hand import JOINT_NAMES
-from handbench.scores.names import Metric
+from handbench.scores.names import Metric, number
 
 _SIZES = {
     "bbox": "the longer side of the file's box",
@@ -34,23 +34,23 @@ def define(metric: Metric) -> str:
         return f"floor, the mean pose of this truth drawn into every box: {plain}"
     if metric.is_distance:
         return _define_distance(metric)
+    low, high = number(metric.low), number(metric.high)
     if metric.quantity == "PCK":
         sign = "≤" if metric.cmp == "le" else "<"
         head = f"share of labelled joints with {_distance(metric)} {sign} {_limit(metric)}"
     elif metric.rule == "exact":
         shape = (
-            f"1 - d/{metric.high:g}"
+            f"1 - d/{high}"
             if metric.low == 0
-            else (f"({metric.high:g} - d)/{metric.high - metric.low:g}")
+            else (f"({high} - d)/{_rounded(metric.high - metric.low)}")
         )
         head = f"mean of {shape}, kept within 0 to 1, d = {_distance(metric)} in {_unit(metric)}"
     else:
         grid = (
-            f"{metric.n} thresholds from {metric.low:g} to {metric.high:g}, both included, "
-            "trapezoid"
+            f"{metric.n} thresholds from {low} to {high}, both included, trapezoid"
             if metric.rule == "trapz"
-            else f"{metric.n} thresholds from {metric.low:g} in steps of "
-            f"{(metric.high - metric.low) / metric.n:g}, plain mean"
+            else f"{metric.n} thresholds from {low} in steps of "
+            f"{_rounded((metric.high - metric.low) / metric.n)}, plain mean"
         )
         sign = "≤" if metric.cmp == "le" else "<"
         head = f"area under PCK of {_distance(metric)} {sign} t in {_unit(metric)}, {grid}"
@@ -87,5 +87,10 @@ def _unit(metric: Metric) -> str:
 
 def _limit(metric: Metric) -> str:
     if metric.size is not None:
-        return f"{metric.high:g} × {_SIZES[metric.size]}"
-    return f"{metric.high:g} {_unit(metric)}"
+        return f"{number(metric.high)} × {_SIZES[metric.size]}"
+    return f"{number(metric.high)} {_unit(metric)}"
+
+
+def _rounded(difference: float) -> str:
+    """A computed number without the noise of its last bits: 0.3 - 0.1 is 0.2."""
+    return number(float(f"{difference:.12g}"))

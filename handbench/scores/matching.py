@@ -72,8 +72,8 @@ def match(predictions: Predictions, truth: Truth) -> Matched:
     if first and len(extra) == len(first):
         raise PredictionsError(
             f"{where}: none of its {len(first):,} ids is in {truth.dataset} {truth.split}: "
-            f"expected ids such as {truth.sample_id[0]!r}, found {describe_names(extra, 2)}; use "
-            "the sample_id column of the HDF5 file"
+            f"expected ids such as {str(truth.sample_id[0])!r}, found {describe_names(extra, 2)}; "
+            "use the sample_id column of the HDF5 file"
         )
     rows = np.array([row_of[name] for name in here], dtype=np.intp)
     taken = np.array([first[name] for name in here], dtype=np.intp)

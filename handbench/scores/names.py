@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
+import numpy as np
+
 from handbench.errors import ScoreError
 from handbench.hand import NUM_JOINTS
 from handbench.metrics import Average, Compare, Missing, Rule
@@ -126,9 +128,9 @@ class Metric:
         unit = "" if self.unit == "fraction" else self.unit
         options: list[str] = []
         if self.quantity == "PCK":
-            name += f"@{self.high:g}{unit}"
+            name += f"@{number(self.high)}{unit}"
         elif self.quantity == "AUC":
-            name += f"@{self.low:g}-{self.high:g}{unit}"
+            name += f"@{number(self.low)}-{number(self.high)}{unit}"
         elif unit:
             options.append(unit)
         if self.size is not None:
@@ -144,6 +146,15 @@ class Metric:
             if value != usual[key]:
                 options.append(f"{key}={value}")
         return name + (f"[{','.join(options)}]" if options else "")
+
+
+def number(value: float) -> str:
+    """The shortest decimal that reads back as `value`, without exponent.
+
+    >>> number(0.2), number(30.0), number(1e6), number(1e-5)
+    ('0.2', '30', '1000000', '0.00001')
+    """
+    return np.format_float_positional(value, trim="-")
 
 
 def _defaults(quantity: str) -> dict[str, str]:
@@ -265,12 +276,14 @@ class _Parser:
                 f"after @, as in {example[quantity]}"
             )
         unit = match.groups()[-1]
+        if not all(np.isfinite(float(end)) for end in match[1].split("-")):
+            raise ScoreError(f"metric {self.text!r}: the threshold is beyond every number")
         if quantity == "PCK":
             return 0.0, float(match[1]), unit
         low, high = float(match[2]), float(match[3])
         if low >= high:
             raise ScoreError(
-                f"metric {self.text!r}: the range must rise, found {low:g} to {high:g}"
+                f"metric {self.text!r}: the range must rise, found {number(low)} to {number(high)}"
             )
         return low, high, unit
 
@@ -332,7 +345,7 @@ class _Parser:
 
     def _integer(self, key: str, low: int, high: int) -> int:
         value = self.keys.pop(key)
-        if not value.isdigit() or not low <= int(value) <= high:
+        if not value.isdecimal() or not low <= int(value) <= high:
             raise ScoreError(
                 f"metric {self.text!r}: {key} must be a whole number from {low} to {high:,}, "
                 f"found {value!r}"

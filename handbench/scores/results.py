@@ -12,13 +12,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from handbench.errors import ScoreError
 from handbench.files import atomic_path, read_json, write_json
+from handbench.hand import JOINT_NAMES, NUM_JOINTS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FORMAT_VERSION = 1
 
@@ -220,6 +224,33 @@ class SampleErrors:
         # A file object, because numpy appends ".npz" to a temporary name.
         with atomic_path(Path(path)) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, **present)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A table with one row a joint of every expected hand, for grouping and plotting.
+
+        Returns
+        -------
+        N·21 rows, hand by hand in the order of the data and joint by joint in canonical order,
+        with the columns ``sample_id``, ``joint`` (name), ``error_px`` (NaN: not labelled; inf:
+        labelled, but the hand was missed), ``predicted``, ``visibility``, ``is_right``,
+        ``cluster`` and ``box_px``; a value of the whole hand stands in each of its rows.
+        """
+        import pandas as pd
+
+        hands = len(self.sample_id)
+        of_hand = np.repeat(np.arange(hands), NUM_JOINTS)
+        return pd.DataFrame(
+            {
+                "sample_id": self.sample_id[of_hand],
+                "joint": np.tile(np.array(JOINT_NAMES), hands),
+                "error_px": self.errors_px.reshape(-1),
+                "predicted": self.predicted[of_hand],
+                "visibility": self.visibility.reshape(-1),
+                "is_right": self.is_right[of_hand],
+                "cluster": self.cluster[of_hand],
+                "box_px": self.box_px[of_hand],
+            }
+        )
 
     @classmethod
     def read(cls, path: Path) -> SampleErrors:

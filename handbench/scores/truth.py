@@ -12,7 +12,7 @@ import numpy.typing as npt
 from handbench.camera import flip_points_3d
 from handbench.errors import ScoreError
 from handbench.files import describe_names, sha256_bytes
-from handbench.hdf5.reader import HandFile
+from handbench.hdf5.reader import HandFile, SplitReader
 
 Floats = npt.NDArray[np.float64]
 
@@ -115,7 +115,7 @@ class Truth:
             )
             raise ScoreError(
                 f"{where}: expected labelled sample ids of {self.dataset} {self.split}, found "
-                f"{found}; one id a line, as in {self.sample_id[0]!r}"
+                f"{found}; one id a line, as in {str(self.sample_id[0])!r}"
             )
         chosen = self.rows(np.isin(self.sample_id, sorted(wanted)))
         return replace(chosen, subset=sha256_bytes("\n".join(sorted(wanted)).encode())[:16])
@@ -127,7 +127,7 @@ def read_truth(data: HandFile, split: str) -> Truth:
     Raises
     ------
     ScoreError
-        If the file has no such split, or the split no labels.
+        If the file has no such split, the split no labels, or a crop has no inverse.
     """
     if split not in data:
         raise ScoreError(
@@ -144,6 +144,7 @@ def read_truth(data: HandFile, split: str) -> Truth:
             "can be scored: convert again from a source that includes the annotations of this "
             "split"
         )
+    _check_crops(reader, str(data.path))
     to_source = _to_source_3d(
         reader.column("mirrored"),
         reader.column("crop_rotation") if reader.has("crop_rotation") else None,
@@ -174,6 +175,24 @@ def read_truth(data: HandFile, split: str) -> Truth:
     )
     # A hand without any label cannot be right or wrong, so no prediction is expected for it.
     return truth if labelled.all() else truth.rows(labelled)
+
+
+def _check_crops(reader: SplitReader, path: str) -> None:
+    """Raise unless every crop leads back to the source image."""
+    crop = reader.column("crop")
+    finite = np.isfinite(crop).all(axis=(1, 2))
+    crop = np.where(finite[:, None, None], crop, 0.0)
+    # A determinant has the size of the columns' lengths, and a translation makes the last one long:
+    # far smaller than this, it is rounding noise of a matrix whose columns are not independent.
+    least = 1e-12 * np.linalg.norm(crop, axis=1).prod(axis=1)
+    bad = np.abs(np.linalg.det(crop)) <= least
+    if bad.any():
+        first = str(reader.column("sample_id")[int(bad.argmax())])
+        raise ScoreError(
+            f"{path}: expected crops with an inverse in split {reader.name!r}, found "
+            f"{int(bad.sum()):,} without (first: sample {first!r}), so their keypoints do not lead "
+            "back to the source image: convert the dataset again"
+        )
 
 
 def _to_source_3d(mirrored: npt.NDArray[np.bool_], rotation: Floats | None) -> Floats:

@@ -163,13 +163,9 @@ class COCO:
         return self._placed(hands, path)
 
     def _placed(self, hands: list[_Hand], path: Path) -> list[_Hand]:
-        """`hands` without those that have neither a labelled keypoint nor a box."""
-        kept = [
-            (hand, image)
-            for hand, image in hands
-            if "bbox" in hand or (_keypoints(hand, path)[:, 2] > 0).any()
-        ]
-        self._drop(len(hands) - len(kept), f"annotation without a label or a box in {path.name}")
+        """`hands` without those that have neither a box nor labels enough to make one."""
+        kept = [hand for hand in hands if "bbox" in hand[0] or _spans_a_box(hand[0], path)]
+        self._drop(len(hands) - len(kept), f"annotation without a box or labels in {path.name}")
         if not kept:
             raise SourceError(f"expected annotations with keypoints in {path}, found none")
         return kept
@@ -418,6 +414,12 @@ def _keypoints(hand: dict[str, Any], path: Path) -> npt.NDArray[np.float64]:
     return _numbers(
         hand["keypoints"], (NUM_JOINTS, 3), "21 keypoints as x, y, v (63 numbers)", hand, path
     )
+
+
+def _spans_a_box(hand: dict[str, Any], path: Path) -> bool:
+    """Whether the labelled keypoints have a box with an area."""
+    points = _keypoints(hand, path)
+    return bool((keypoint_box(points[:, :2], points[:, 2] > 0)[2:] > 0).all())
 
 
 def _joints_3d(hand: dict[str, Any], path: Path) -> npt.NDArray[np.float64]:

@@ -254,6 +254,7 @@ class FreiHAND:
         image_ids = self._image_ids(split)[:limit]
         columns = self._optional_columns(native, extras, image_ids)
         with_masks = "mask" in extras and self._raw.has(f"{native.native}/mask")
+        self._note_absent(native.native, extras)
         known = native.xyz is not None
         xyz = (
             self.manifest.to_canonical_3d(native.xyz)
@@ -288,6 +289,14 @@ class FreiHAND:
                 ids={"instant_id": [native.instant[row] for row in rows]},
                 extra={name: values[rows] for name, values in columns.items()},
             )
+
+    def _note_absent(self, native: str, extras: frozenset[str]) -> None:
+        files = {"mask": "/mask", "vertices": "_verts.json", "mano": "_mano.json"}
+        for extra in sorted(extras):
+            if not self._raw.has(native + files[extra]):
+                self.notes.append(
+                    f"{native} has no {extra}: no {native}{files[extra]} in the source"
+                )
 
     def _optional_columns(
         self, native: _Native, extras: frozenset[str], image_ids: npt.NDArray[np.intp]

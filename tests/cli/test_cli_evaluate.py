@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import json
 import sys
+import unicodedata
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
@@ -123,6 +125,33 @@ def test_models_with_the_same_file_name_do_not_overwrite_each_other(
     assert len(values) == 2
 
 
+@pytest.mark.parametrize(
+    "models",
+    [
+        ("A", "A.mmpose"),  # A.mmpose.json is A's under mmpose
+        ("A.mmpose", "A"),
+        ("A", "a"),  # one file where the disk ignores case
+        ("n/a", "n-a-2", "n a"),  # the number that would part them is taken
+        ("n-a-3", "n/a", "n a", "n:a"),
+        ("Ä", "A\u0308"),  # one file where the disk normalises names
+    ],
+)
+def test_every_result_has_a_file_of_its_own(
+    tmp_path: Path, data: Path, models: tuple[str, ...]
+) -> None:
+    preds = [
+        predict(data, tmp_path / f"{number}.json", 3.0, model)
+        for number, model in enumerate(models)
+    ]
+    out = tmp_path / "out"
+    run(*preds, "--data", data, "--out", out)
+    names = [path.name for path in out.iterdir()]
+    assert len({unicodedata.normalize("NFD", name).casefold() for name in names}) == len(names)
+    assert len(names) == 3 * len(models) + 1
+    found = {(r.model["name"], r.protocol) for r in map(Results.read, out.glob("*.json"))}
+    assert found == {(model, protocol) for model in models for protocol in ("handbench", "mmpose")}
+
+
 def test_json_is_one_document(tmp_path: Path, data: Path) -> None:
     one = predict(data, tmp_path / "one.json", 3.0, "one")
     two = predict(data, tmp_path / "two.json", 5.0, "two", slice(1, None))
@@ -139,7 +168,8 @@ def test_json_is_one_document(tmp_path: Path, data: Path) -> None:
 def test_groups_and_ids(tmp_path: Path, data: Path) -> None:
     preds = predict(data, tmp_path / "preds.json", 3.0, "net")
     ids = tmp_path / "ids.txt"
-    ids.write_text("test/0004\n\n test/0005 \ntest/0008\n", "utf-8")
+    # With the mark that Windows editors put first.
+    ids.write_text("test/0004\n\n test/0005 \ntest/0008\n", "utf-8-sig")
     result = run(preds, "--data", data, "--ids", ids, "--by", "instant_id", "--protocol", "mmpose")
     assert "samples: 3 expected, 3 predicted (100.0%)" in result.stdout
     table = result.stdout.partition("net by instant_id\n")[2].splitlines()
@@ -155,6 +185,34 @@ def test_the_dataset_is_looked_up_in_home(tmp_path: Path, data: Path) -> None:
     arguments = ["--home", str(home), "evaluate", str(preds), "--protocol", "mmpose"]
     result = CliRunner().invoke(cli, arguments, catch_exceptions=False)
     assert result.stdout.startswith("net on tiny test")
+
+
+def test_a_dataset_may_be_called_what_convert_accepts(
+    tmp_path: Path, data: Path, fails: Failure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HANDBENCH_HOME", str(tmp_path / "home"))
+    preds = predict(data, tmp_path / "preds.json", 3.0, "net")
+    text = preds.read_text("utf-8")
+    datasets = tmp_path / "home" / "datasets"
+    datasets.mkdir(parents=True)
+    write_tiny(datasets / "my hands (v2).h5", {"test": 24}, dataset="my hands (v2)")
+    preds.write_text(text.replace('"tiny"', '"my hands (v2)"'), "utf-8")
+    result = run(preds, "--protocol", "mmpose")
+    assert result.stdout.startswith("net on my hands (v2) test")
+    # Files that are there are not read if convert could not have put them there.
+    for name in ("../outside", ".hidden", "back\\slash"):
+        write_tiny(datasets / f"{name}.h5", {"test": 24}, dataset=name)
+        preds.write_text(text.replace('"tiny"', json.dumps(name)), "utf-8")
+        assert "expected a dataset name that can be a file name, found" in fails(preds)
+
+
+def test_a_crop_without_inverse_is_one_sentence_for_users(
+    tmp_path: Path, data: Path, fails: Failure
+) -> None:
+    preds = predict(data, tmp_path / "preds.json", 3.0, "net")
+    with h5py.File(data, "r+") as file:
+        file["test/crop"][3] = 0.0
+    assert "expected crops with an inverse in split 'test'" in fails(preds, "--data", data)
 
 
 def test_what_goes_wrong_is_one_sentence(tmp_path: Path, data: Path, fails: Failure) -> None:

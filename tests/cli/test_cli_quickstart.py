@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from handbench.errors import TrainError
+
 
 def quickstart(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -41,11 +43,32 @@ def test_the_newcomer_s_command(tmp_path: Path):
 
 @pytest.mark.slow
 def test_a_model_that_learned_nothing_is_an_error(tmp_path: Path):
-    done = quickstart(tmp_path, "--poses", "24", "--epochs", "1", "--out", "q")
+    done = quickstart(tmp_path, "--poses", "40", "--epochs", "1", "--out", "q")
     assert done.returncode == 1
-    assert "expected the trained model below both floors, found" in done.stderr
+    assert "expected the trained model below the interval of every floor" in done.stderr
     assert "Traceback" not in done.stderr
     assert (tmp_path / "q" / "results" / "report.html").is_file()
+
+
+def verdict(folder: Path, **models: tuple[float, list[float] | None]) -> None:
+    from handbench.cli.quickstart import _print_verdict
+
+    for name, (value, ci95) in models.items():
+        result = {
+            "protocol": "handbench",
+            "model": {"name": name},
+            "metrics": {"EPE[px]": {"value": value, "ci95": ci95}},
+        }
+        (folder / f"{name}.json").write_text(json.dumps(result))
+    _print_verdict(folder, trained="net")
+
+
+def test_the_trained_model_must_beat_every_floor(tmp_path: Path):
+    verdict(tmp_path, net=(30.0, [28.0, 33.0]), mean=(40.0, [37.0, 43.0]), raw=(66.0, [63.0, 69.0]))
+    with pytest.raises(TrainError, match=r"found it at 60.00 px and mean from 37.00 px"):
+        verdict(tmp_path, net=(60.0, [55.0, 65.0]))
+    with pytest.raises(TrainError, match="too few test poses"):
+        verdict(tmp_path, net=(30.0, None), mean=(40.0, None), raw=(66.0, None))
 
 
 def test_an_existing_folder_is_left_alone(tmp_path: Path):

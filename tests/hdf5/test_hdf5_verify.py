@@ -65,11 +65,20 @@ def edit(name: str, how: Callable[[np.ndarray], np.ndarray]) -> Callable[[h5py.G
     return damage
 
 
+def retyped(name: str, dtype: str) -> Callable[[h5py.Group], None]:
+    def damage(split: h5py.Group) -> None:
+        values = split[name][...]
+        del split[name]
+        split.create_dataset(name, data=values.astype(dtype))
+
+    return damage
+
+
 def axes(*signs: float) -> Callable[[np.ndarray], np.ndarray]:
     return lambda xyz: xyz * np.array(signs, dtype=xyz.dtype)
 
 
-def put(value: float, *place: int) -> Callable[[np.ndarray], np.ndarray]:
+def put(value: float, *place: int | slice) -> Callable[[np.ndarray], np.ndarray]:
     def how(array: np.ndarray) -> np.ndarray:
         array[place] = value
         return array
@@ -152,12 +161,15 @@ FAULTS: dict[str, tuple[Callable[[h5py.Group], None], set[str]]] = {
     ),
     "shifted labels": (edit("keypoints_2d", lambda x: x + 1), {"reprojection"}),
     "scale in mm": (edit("scale", lambda s: s * 1000), {"scale"}),
-    "box without area": (edit("bbox", put(0, 1, 2)), {"boxes"}),
+    "box without area": (edit("bbox", put(0, 1, slice(2, 4))), {"boxes"}),
+    "float32 keypoints": (retyped("keypoints_2d", "float32"), {"types"}),
+    "unlabelled with coordinates": (edit("valid_2d", put(0, 1, 2)), {"finite"}),
+    "offsets backwards": (edit("image_offset", put(0, 3)), {"offsets"}),
     "corrupt image": (corrupt_image, {"images"}),
     "cut image": (cut_image, {"images"}),
     "other image size": (other_image_size, {"images"}),
     "one row less": (shorter("bbox"), {"shapes"}),
-    "one offset less": (shorter("image_offset"), {"shapes"}),
+    "one offset less": (shorter("image_offset"), {"offsets"}),
     "flat crop": (wrong_shape, {"shapes"}),
     "ids not unique": (same_ids, {"sample ids"}),
     "no visibility": (delete("visibility"), {"columns"}),

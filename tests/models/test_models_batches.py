@@ -3,6 +3,7 @@ from __future__ import annotations
 import pickle
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -187,6 +188,14 @@ def test_without_ids_neighbours_stay_together(tmp_path: Path) -> None:
     rows = sorted(int(name[-4:]) for name in validation.labels.sample_id)
     assert len(rows) % 3 == 0
     assert all(rows[i] + 1 == rows[i + 1] for i in range(0, len(rows), 3))
+
+
+def test_units_of_one_row_each_give_runs_of_neighbours(tmp_path: Path) -> None:
+    path = write_tiny(tmp_path / "a.h5", {"train": 12}, size=32)
+    with h5py.File(path, "r+") as file:
+        file["train/instant_id"][:] = [f"unit-{row:02d}".encode() for row in range(12)]
+    with HandFile(path) as opened:
+        assert unit_ids(opened["train"], 4).tolist() == list("000111222333")
 
 
 def test_a_file_without_labels_is_refused(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -134,6 +135,19 @@ def test_resuming_with_other_settings_names_them(run: Path, settings: TrainSetti
     other = dataclasses.replace(settings, lr=0.5, epochs=9)
     with pytest.raises(TrainError, match=r"--epochs 9 instead of 4, --lr 0.5 instead of 0.001"):
         train(other, resume=True)
+
+
+def test_resuming_on_other_labels_is_refused(
+    run: Path, settings: TrainSettings, tmp_path: Path
+) -> None:
+    shutil.copytree(run, tmp_path / "run")
+    other = write_tiny(tmp_path / "other.h5", {"train": 12, "val": 4}, size=32, seed=9)
+    moved = dataclasses.replace(settings, out=tmp_path / "run", epochs=settings.epochs)
+    values = torch.load(tmp_path / "run" / "last.pt", weights_only=True)
+    values["training"]["settings"]["data"] = [str(other)]
+    torch.save(values, tmp_path / "run" / "last.pt")
+    with pytest.raises(TrainError, match=r"started on other labels than .*other\.h5 now holds"):
+        train(dataclasses.replace(moved, data=(other,)), resume=True)
 
 
 def test_there_must_be_a_run_to_resume(settings: TrainSettings, tmp_path: Path) -> None:

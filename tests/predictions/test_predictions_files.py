@@ -164,7 +164,7 @@ def rows_with(value: Any, key: str = "keypoints") -> dict[str, Any]:
 
 
 BAD_DOCUMENTS = [
-    ([], "found a list of 0 entries"),
+    ([], "names neither dataset nor split"),
     ("[1, 2", "breaks off in the middle"),
     ("", "an empty file"),
     ({"predictions": []}, "key 'handbench_predictions', found the keys predictions"),

@@ -134,7 +134,7 @@ def test_a_damaged_image_is_named(block: SampleBlock, workers: int):
         shaped(block, workers=workers)
 
 
-@pytest.mark.parametrize("box", [[1, 1, 0, 0], [1, 1, 5, 0], [np.nan, 1, 5, 5], [1, 1, -5, 5]])
+@pytest.mark.parametrize("box", [[1, 1, 0, 0], [1, 1, -5, 5], [np.nan, 1, 5, 5], [1, 1, 5, np.inf]])
 def test_a_box_without_area_is_named(block: SampleBlock, box: list[float]):
     block.bbox[4] = box
     with pytest.raises(SourceError, match=r"box with an area for 00004, .*; correct or remove"):

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from handbench.errors import ScoreError
 from handbench.scores.definitions import define
-from handbench.scores.names import parse
+from handbench.scores.names import Metric, parse
 from handbench.scores.protocols import PROTOCOLS, custom_protocol, find_protocol
 
 EXAMPLES = {
@@ -30,6 +32,10 @@ EXAMPLES = {
     "MPJPE[mm,pa]": "PA-MPJPE[mm]",
     "PA-MPJPE[mm]": "PA-MPJPE[mm]",
     "coverage": "coverage",
+    "PCK@1000000px": "PCK@1000000px",
+    "PCK@0.00001[bbox]": "PCK@0.00001[bbox]",
+    "PCK@0.12345678[bbox]": "PCK@0.12345678[bbox]",
+    "AUC@0.0000005-1234567.5px": "AUC@0.0000005-1234567.5px[rule=exact]",
 }
 
 
@@ -38,6 +44,24 @@ def test_names_print_and_parse_back(text: str, printed: str) -> None:
     metric = parse(text)
     assert str(metric) == printed
     assert parse(printed) == metric
+
+
+THRESHOLDS = st.floats(min_value=0.0, allow_nan=False, allow_infinity=False)
+
+
+@given(low=THRESHOLDS, high=THRESHOLDS)
+def test_every_threshold_prints_and_parses_back(low: float, high: float) -> None:
+    assume(low < high)
+    pck = Metric("PCK", "fraction", high=high, size="bbox")
+    auc = Metric("AUC", "px", low=low, high=high)
+    assert parse(str(pck)) == pck
+    assert parse(str(auc)) == auc
+
+
+def test_definitions_say_thresholds_exactly_and_differences_without_noise() -> None:
+    assert "≤ 1000000.5 px" in define(parse("PCK@1000000.5px"))
+    assert "(0.3 - d)/0.2, kept" in define(parse("AUC@0.1-0.3[tight]"))
+    assert "from 0 in steps of 500000, " in define(parse("AUC@0-1000000px[n=2,rule=left]"))
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda protocol: protocol.name)
@@ -63,6 +87,9 @@ WRONG = {
     "PCK[bbox]": "expected a threshold after @",
     "AUC@30px": "expected a range after @",
     "AUC@30-0px": "the range must rise",
+    "AUC@1000001-1000000px": "the range must rise, found 1000001 to 1000000",
+    f"PCK@{'9' * 400}px": "beyond every number",
+    "MPJPE[mm,root=²]": "root must be a whole number",
     "AUC@0-30px[rule=left]": "needs the number of thresholds",
     "AUC@0-30px[rule=exact,n=5]": "drop n",
     "AUC@0-30px[cmp=lt]": "rule=exact has no comparison",

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from handbench.errors import ScoreError
+from handbench.hand import JOINT_NAMES
 from handbench.scores.results import MetricValue, Results, SampleErrors
 
 # A file as version 1 was first written. It is never edited: old results must stay readable.
@@ -77,6 +78,29 @@ def test_sample_errors_round_trip(tmp_path: Path) -> None:
     assert read.cam_mm is None
     for name in ("sample_id", "errors_px", "predicted", "box_px", "cluster", "is_right", "pa_mm"):
         np.testing.assert_array_equal(getattr(read, name), getattr(original, name))
+
+
+def test_sample_errors_as_a_table() -> None:
+    errors = sample_errors()
+    errors.visibility[1, 3] = 1
+    table = errors.to_pandas()
+    assert list(table) == [
+        *("sample_id", "joint", "error_px", "predicted"),
+        *("visibility", "is_right", "cluster", "box_px"),
+    ]
+    assert len(table) == 3 * 21
+    assert table["joint"][:21].tolist() == list(JOINT_NAMES)
+    row = table.set_index(["sample_id", "joint"]).loc[("ü", JOINT_NAMES[3])]
+    assert row["error_px"] == errors.errors_px[1, 3]
+    assert (row["visibility"], row["is_right"], row["cluster"], row["box_px"]) == (1, 0, "g", 2.0)
+    assert np.isnan(table["error_px"][4])
+    assert table.groupby("sample_id")["predicted"].all().to_dict() == {
+        "a": True,
+        "ü": True,
+        "c": False,
+    }
+    medians = table.groupby("joint")["error_px"].median()
+    assert medians[JOINT_NAMES[0]] == np.median(errors.errors_px[:, 0])
 
 
 def test_sample_errors_of_another_kind(tmp_path: Path) -> None:

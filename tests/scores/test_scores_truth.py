@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from generators.scored import make_predictions, make_truth
 from PIL import Image
 
 from handbench.camera import crop_intrinsics, flip_camera, flip_matrix, flip_points_3d, project
-from handbench.errors import ScoreError
+from handbench.errors import PredictionsError, ScoreError
 from handbench.hdf5.reader import HandFile
 from handbench.hdf5.writer import HandFileWriter
 from handbench.scores.matching import match
@@ -77,6 +79,43 @@ def test_truth_is_in_pixels_and_camera_of_the_source(tmp_path: Path) -> None:
         np.testing.assert_allclose(truth.keypoints[row], project(hand, CAMERA), atol=1e-9)
     # The box is flipped back: 64 px wide, 10 + 20 px taken, so 34 px remain on the other side.
     np.testing.assert_allclose(truth.bbox, [[20.5, 20.5, 40.0, 60.0], [66.5, 20.5, 40.0, 60.0]])
+
+
+@pytest.mark.parametrize(
+    "crop",
+    [
+        np.zeros((3, 3)),
+        # Its determinant is 3e-17: rounding hides that the first two columns are parallel.
+        np.array([[0.1, 0.2, 5.0], [0.3, 0.6, 7.0], [0.0, 0.0, 1.0]]),
+        np.full((3, 3), np.nan),
+    ],
+)
+def test_a_crop_without_inverse_is_one_sentence(tmp_path: Path, crop: np.ndarray) -> None:
+    write_mirrored(tmp_path / "two.h5")
+    with h5py.File(tmp_path / "two.h5", "r+") as file:
+        file["test/crop"][1] = crop
+    message = r"two\.h5: expected crops with an inverse in split 'test', found 1 .*sample 'flipped'"
+    with HandFile(tmp_path / "two.h5") as file, pytest.raises(ScoreError, match=message):
+        read_truth(file, "test")
+
+
+def test_a_small_crop_far_from_the_origin_is_a_good_one(tmp_path: Path) -> None:
+    write_mirrored(tmp_path / "two.h5")
+    far = np.array([[0.01, 0.0, -1e4], [0.0, 0.01, -1e4], [0.0, 0.0, 1.0]])
+    with h5py.File(tmp_path / "two.h5", "r+") as file:
+        file["test/crop"][1] = far
+    with HandFile(tmp_path / "two.h5") as file:
+        assert len(read_truth(file, "test")) == 2
+
+
+def test_messages_show_ids_as_they_stand_in_the_file() -> None:
+    truth = make_truth(2)
+    with pytest.raises(ScoreError, match=r"one id a line, as in 'hands/0000'$"):
+        truth.only(["elsewhere"], "ids.txt")
+    strangers = make_predictions(truth.rows(np.arange(2)))
+    strangers = replace(strangers, id=np.array(["a", "b"]))
+    with pytest.raises(PredictionsError, match="expected ids such as 'hands/0000', found a, b;"):
+        match(strangers, truth)
 
 
 def test_predictions_in_the_stored_frame_of_a_flipped_image(tmp_path: Path) -> None:

@@ -192,6 +192,49 @@ def test_runs_of_annotations_are_dealt_out(tmp_path: Path):
         assert np.array_equal(block.keypoints_2d, fake.uv[rows])
 
 
+def test_a_cut_never_tears_a_photo_apart(tmp_path: Path):
+    fake = write_coco(tmp_path, 8)
+    for row in (1, 2, 3):  # four hands on photo 00000
+        fake.data["annotations"][row]["image_id"] = fake.data["annotations"][0]["image_id"]
+    fake.save()
+    source = open_source(fake, blocks=coco.SplitBlocks({"train": 1, "test": 1}, block_size=2))
+    train, test = rows_of(source, "train"), rows_of(source, "test")
+    assert not set(train.ids["image_id"]) & set(test.ids["image_id"])
+    assert sum("#" in name for name in [*train.sample_id, *test.sample_id]) == 4
+
+
+def test_photos_in_two_splits_are_noted(tmp_path: Path):
+    fake = write_coco(tmp_path, 3)
+    both = {"train": fake.annotations, "test": fake.annotations}
+    assert "3 photos are in both train and test" in open_source(fake, annotations=both).notes[0]
+
+
+def test_a_hand_without_label_and_box_is_dropped(tmp_path: Path):
+    fake = write_coco(tmp_path, 3)
+    fake.data["annotations"][1]["keypoints"] = [0] * 63
+    del fake.data["annotations"][1]["bbox"]
+    fake.save()
+    source = open_source(fake)
+    assert rows_of(source).sample_id == ["00000", "00002"]
+    assert source.box_source == "annotation"  # nobody else lacks a box
+    assert source.dropped == {"annotation without a box or labels in annotations.json": 1}
+
+
+def test_native_image_ids_are_kept(tmp_path: Path):
+    fake = write_coco(tmp_path, 2)
+    block = rows_of(open_source(fake))
+    assert block.ids["native_image_id"] == [str(image["id"]) for image in fake.data["images"]]
+
+
+@pytest.mark.parametrize("name", ["../secret.jpg", "/etc/a.jpg", "C:/a.jpg", "a\\..\\b.jpg", "", 5])
+def test_file_names_stay_below_the_images_folder(tmp_path: Path, name: object):
+    fake = write_coco(tmp_path, 2)
+    fake.data["images"][1]["file_name"] = name
+    fake.save()
+    with pytest.raises(SourceError, match=r"entry 1 of images .* path below the images folder"):
+        open_source(fake)
+
+
 def test_only_one_file_can_be_cut(fake_coco: FakeCOCO):
     both = {"train": fake_coco.annotations, "test": fake_coco.annotations}
     with pytest.raises(SourceError, match="split blocks cut one annotation file, found 2"):

@@ -105,6 +105,18 @@ def test_vertices_mano_and_masks(fake_freihand: FakeFreiHAND):
     assert rows_of(open_source(fake_freihand.folder), "test", "mask").masks is None
 
 
+def test_an_extra_that_is_not_there_is_noted(tmp_path: Path):
+    fake = write_freihand(tmp_path, masks=False)
+    (fake.folder / "training_verts.json").unlink()
+    source = open_source(fake.folder)
+    block = next(iter(source.blocks("train", frozenset({"vertices", "mask"}))))
+    assert block.masks is None and "vertices" not in block.extra
+    assert source.notes[-2:] == [
+        "training has no mask: no training/mask in the source",
+        "training has no vertices: no training_verts.json in the source",
+    ]
+
+
 def test_limit_takes_the_first_rows_and_their_vertices(fake_freihand: FakeFreiHAND):
     block = rows_of(open_source(fake_freihand.folder), "train", "vertices", limit=3)
     assert block.sample_id == [f"training/{i:08d}" for i in range(3)]
