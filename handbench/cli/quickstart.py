@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from handbench.errors import HandbenchError, TrainError
-from handbench.home import Home
 
 if TYPE_CHECKING:
     from handbench.predictions.record import Predictions
@@ -38,8 +37,7 @@ _METRIC, _PROTOCOL = "EPE[px]", "handbench"
     "--epochs", type=click.IntRange(min=1), default=3, show_default=True, help="Of training."
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Everything follows from it.")
-@click.pass_obj
-def quickstart(home: Home, /, out: Path, poses: int, epochs: int, seed: int) -> None:
+def quickstart(out: Path, poses: int, epochs: int, seed: int) -> None:
     """Make synthetic hands, train on them, score on unseen poses, write a report.
 
     Takes a few minutes on a laptop without a GPU. Each step is the command that is printed before
