@@ -51,6 +51,13 @@ def csv_rows(address: str) -> list[list[str]]:
     return list(csv.reader(io.StringIO(unquote(address.split(",", 1)[1]))))
 
 
+def test_found_only_is_shown_where_something_was_missed(
+    one: Page, tiny: HandFile, tmp_path: Path
+) -> None:
+    assert "Found only" in one.text
+    assert "ound only" not in page_of([scored(tiny, noise=1.0)], tiny, tmp_path).text
+
+
 def test_the_page_says_first_what_was_missing(one: Page) -> None:
     for sentence in (
         f"2 of {HANDS} hands have no prediction",
