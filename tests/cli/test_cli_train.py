@@ -59,7 +59,9 @@ def test_train_stop_resume_and_predict(home: Path, tmp_path: Path) -> None:
     assert len((run / "log.csv").read_text().splitlines()) == 3
 
     out = tmp_path / "preds.json"
-    predicted = handbench(home, "predict", run, "--out", out, "--device", "cpu", "--flip-test")
+    # As `train` printed it, but from another folder: found in the home folder.
+    name = "runs/tiny-resnet18"
+    predicted = handbench(home, "predict", name, "--out", out, "--device", "cpu", "--flip-test")
     assert predicted.exit_code == 0, predicted.output
     assert predicted.stdout.startswith(f"{out}: 3 hands of tiny/test by tiny-resnet18")
     written = json.loads(out.read_text())
