@@ -8,6 +8,7 @@ joint facts from here, and every dataset carries one permutation into this order
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -81,7 +82,7 @@ FINGER_COLORS: dict[str, str] = {
 UNLABELLED, OCCLUDED, VISIBLE, VISIBILITY_UNKNOWN = 0, 1, 2, 255
 """Values of `visibility`; it describes a joint and never masks a score by itself."""
 
-IDENTITY_ORDER: tuple[int, ...] = tuple(range(NUM_JOINTS))
+_Scalar = TypeVar("_Scalar", bound=np.generic)
 
 
 def finger_of(joint: int) -> str:
@@ -127,8 +128,8 @@ def check_permutation(order: Sequence[int], what: str = "joint order") -> npt.ND
 
 
 def to_canonical(
-    native: npt.NDArray[np.generic], order: Sequence[int], axis: int = -2
-) -> npt.NDArray[np.generic]:
+    native: npt.NDArray[_Scalar], order: Sequence[int], axis: int = -2
+) -> npt.NDArray[_Scalar]:
     """Reorder joints into the canonical order: ``canonical[i] = native[order[i]]``.
 
     Parameters
@@ -144,8 +145,8 @@ def to_canonical(
 
 
 def from_canonical(
-    canonical: npt.NDArray[np.generic], order: Sequence[int], axis: int = -2
-) -> npt.NDArray[np.generic]:
+    canonical: npt.NDArray[_Scalar], order: Sequence[int], axis: int = -2
+) -> npt.NDArray[_Scalar]:
     """Inverse of :func:`to_canonical`: ``native[order[i]] = canonical[i]``."""
     return np.take(canonical, np.argsort(check_permutation(order)), axis=axis)
 

@@ -28,7 +28,6 @@ from handbench.hand import KNUCKLES, WRIST
 
 FloatArray = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.floating[Any]]
-Bools = npt.NDArray[np.bool_]
 Compare = Literal["le", "lt"]
 Average = Literal["joint", "pool"]
 Rule = Literal["trapz", "left", "exact"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -109,27 +108,29 @@ def _mean_pose(file: Any) -> Predictions:
 
 def _print_verdict(results: Path, trained: str) -> None:
     """Scores beside the floors; an error where the model called `trained` did not learn."""
-    scores = {}
+    from handbench.scores.results import Results
+
+    scores: dict[str, tuple[float, tuple[float, float] | None]] = {}
     for path in results.glob("*.json"):
-        result = json.loads(path.read_text(encoding="utf-8"))
-        if result["protocol"] == _PROTOCOL:
-            scores[result["model"]["name"]] = result["metrics"][_METRIC]
+        result = Results.read(path)
+        epe = result.metrics[_METRIC]
+        if result.protocol == _PROTOCOL and epe.value is not None:
+            scores[result.model["name"]] = epe.value, epe.ci95
     click.secho("\nMean distance to the truth on poses never seen in training:", bold=True)
-    for name, metric in sorted(scores.items(), key=lambda item: item[1]["value"]):
-        low, high = metric["ci95"] or (None, None)
-        interval = "no interval" if low is None else f"95 % interval {low:.2f} to {high:.2f}"
-        click.echo(f"  {name:<28} {metric['value']:6.2f} px   {interval}")
+    for name, (value, ends) in sorted(scores.items(), key=lambda item: item[1][0]):
+        interval = f"95 % interval {ends[0]:.2f} to {ends[1]:.2f}" if ends else "no interval"
+        click.echo(f"  {name:<28} {value:6.2f} px   {interval}")
     click.echo(f"\nReport: {results / 'report.html'}")
-    value = scores.pop(trained)["value"]
-    for name, floor in scores.items():
-        if floor["ci95"] is None:
+    value, _ = scores.pop(trained)
+    for name, (_, ends) in scores.items():
+        if ends is None:
             raise TrainError(
                 "expected intervals around the floors, found too few test poses for any: use more "
                 "--poses"
             )
-        if floor["ci95"][0] <= value:
+        if ends[0] <= value:
             raise TrainError(
                 f"expected the trained model below the interval of every floor, found it at "
-                f"{value:.2f} px and {name} from {floor['ci95'][0]:.2f} px: train longer with "
-                "--epochs, or on more --poses"
+                f"{value:.2f} px and {name} from {ends[0]:.2f} px: train longer with --epochs, or "
+                "on more --poses"
             )

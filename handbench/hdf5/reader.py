@@ -358,6 +358,7 @@ class HandFile:
             )
         if "sources" in attributes:
             attributes["sources"] = orjson.loads(attributes["sources"])
+        attributes["dropped"] = orjson.loads(attributes.get("dropped", "{}"))
         return attributes
 
     def __getitem__(self, split: str) -> SplitReader:

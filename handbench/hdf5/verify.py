@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,7 +110,7 @@ def verify(path: Path, *, deep: bool = False) -> Verification:
             dataset=file.dataset,
             checks=checks,
             kept=kept,
-            dropped=json.loads(file.attributes.get("dropped", "{}")),
+            dropped=file.attributes["dropped"],
         )
 
 

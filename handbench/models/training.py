@@ -90,6 +90,7 @@ class _Run:
     model: TrainedModel
     optimiser: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
+    data: list[dict[str, Any]]
     log: list[Row]
 
 
@@ -172,7 +173,8 @@ def _prepare(settings: TrainSettings, *, resume: bool) -> _Run:
     workers = settings.workers
     if workers is None:
         workers = 0 if device.type == "cpu" else min(8, os.cpu_count() or 1)
-    saved = _saved_state(settings) if resume else None
+    data = _fingerprints(settings)
+    saved = _saved_state(settings, data) if resume else None
     training, validation = training_and_validation(
         settings.data,
         settings.split_train,
@@ -222,6 +224,7 @@ def _prepare(settings: TrainSettings, *, resume: bool) -> _Run:
         ),
         optimiser=optimiser,
         scaler=torch.amp.GradScaler(device.type, enabled=precision == "fp16"),
+        data=data,
         log=[],
     )
     if saved is None:
@@ -255,7 +258,7 @@ def _provenance(run: _Run) -> dict[str, Any]:
         "device": str(run.device),
         "precision": run.precision,
         "parameters": count_parameters(run.model.network),
-        "data": _fingerprints(run.settings),
+        "data": run.data,
     }
 
 
@@ -269,8 +272,8 @@ def _fingerprints(settings: TrainSettings) -> list[dict[str, Any]]:
     return data
 
 
-def _saved_state(settings: TrainSettings) -> dict[str, Any]:
-    """Contents of ``last.pt``, after checking that it is a run with these settings."""
+def _saved_state(settings: TrainSettings, data: list[dict[str, Any]]) -> dict[str, Any]:
+    """Contents of ``last.pt``, after checking that it is a run with these settings and labels."""
     path = settings.out / LAST
     if not path.exists():
         raise TrainError(
@@ -287,7 +290,7 @@ def _saved_state(settings: TrainSettings) -> dict[str, Any]:
             f"the run in {settings.out} was started with other settings ({', '.join(changed)}): "
             "resume it with the old ones, or start a new run with --init"
         )
-    if values["training"]["data"] != _fingerprints(settings):
+    if values["training"]["data"] != data:
         raise TrainError(
             f"the run in {settings.out} was started on other labels than "
             f"{describe_names(str(path) for path in settings.data)} now holds: put the old file "
@@ -428,7 +431,7 @@ def _save(run: _Run, *, is_best: bool) -> None:
     draw_curves(run.log, out / "curves.png", f"{run.model.name}: {', '.join(run.training.names)}")
     state = {
         "settings": run.settings.to_dict(),
-        "data": _fingerprints(run.settings),
+        "data": run.data,
         "optimiser": run.optimiser.state_dict(),
         "scaler": run.scaler.state_dict(),
         "log": run.log,

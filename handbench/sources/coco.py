@@ -19,7 +19,14 @@ import numpy.typing as npt
 from handbench.camera import keypoint_box
 from handbench.errors import SourceError
 from handbench.files import describe_names, read_json
-from handbench.hand import NUM_JOINTS, OCCLUDED, UNLABELLED, VISIBILITY_UNKNOWN, VISIBLE
+from handbench.hand import (
+    NUM_JOINTS,
+    OCCLUDED,
+    UNLABELLED,
+    VISIBILITY_UNKNOWN,
+    VISIBLE,
+    to_canonical,
+)
 from handbench.images import encoded_sizes
 from handbench.sources.archive import Folder
 from handbench.sources.block import SampleBlock
@@ -186,7 +193,7 @@ class COCO:
 
     def _columns(self, path: Path, hands: list[_Hand]) -> _Split:
         table = np.stack([_keypoints(hand, path) for hand, _ in hands])
-        table = table[:, np.asarray(self.manifest.joint_order)]
+        table = to_canonical(table, self.manifest.joint_order)
         visibility = _visibility(table[..., 2])
         points = np.where((visibility != UNLABELLED)[..., None], table[..., :2], np.nan)
         lost = (~np.isfinite(points).all(axis=-1) & (visibility != UNLABELLED)).any(axis=1)

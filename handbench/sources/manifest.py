@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from handbench.errors import HandbenchError, ManifestError
 from handbench.files import read_json
-from handbench.hand import check_permutation
+from handbench.hand import check_permutation, to_canonical
 
 _SCHEMA = "manifest.schema.json"
 _METRES = {"m": 1.0, "mm": 1e-3, "cm": 1e-2}
@@ -97,7 +97,7 @@ class Manifest:
 
     def to_canonical_3d(self, native: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
         """Native 3D joints (..., 21, 3) → canonical order, metres, OpenCV axes."""
-        ordered = native[..., np.asarray(self.joint_order), :]
+        ordered = to_canonical(native, self.joint_order)
         return ordered * (_METRES[self.unit] * np.asarray(_AXES[self.axes]))
 
 

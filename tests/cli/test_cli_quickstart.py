@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import subprocess
@@ -9,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from handbench.errors import TrainError
+from handbench.scores.results import MetricValue, Results
+
+RESULTS = Path(__file__).parents[1] / "scores" / "results-1.json"
 
 
 def quickstart(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
@@ -50,23 +54,23 @@ def test_a_model_that_learned_nothing_is_an_error(tmp_path: Path):
     assert (tmp_path / "q" / "results" / "report.html").is_file()
 
 
-def verdict(folder: Path, **models: tuple[float, list[float] | None]) -> None:
+def verdict(folder: Path, **models: tuple[float, tuple[float, float] | None]) -> None:
     from handbench.cli.quickstart import _print_verdict
 
+    blank = json.loads(RESULTS.read_text())
     for name, (value, ci95) in models.items():
-        result = {
-            "protocol": "handbench",
-            "model": {"name": name},
-            "metrics": {"EPE[px]": {"value": value, "ci95": ci95}},
-        }
-        (folder / f"{name}.json").write_text(json.dumps(result))
+        metrics = {"EPE[px]": MetricValue(value, "px", "mean 2D distance", ci95)}
+        results = dataclasses.replace(
+            Results.from_dict(blank), protocol="handbench", model={"name": name}, metrics=metrics
+        )
+        results.write(folder / f"{name}.json")
     _print_verdict(folder, trained="net")
 
 
 def test_the_trained_model_must_beat_every_floor(tmp_path: Path):
-    verdict(tmp_path, net=(30.0, [28.0, 33.0]), mean=(40.0, [37.0, 43.0]), raw=(66.0, [63.0, 69.0]))
+    verdict(tmp_path, net=(30.0, (28.0, 33.0)), mean=(40.0, (37.0, 43.0)), raw=(66.0, (63.0, 69.0)))
     with pytest.raises(TrainError, match=r"found it at 60.00 px and mean from 37.00 px"):
-        verdict(tmp_path, net=(60.0, [55.0, 65.0]))
+        verdict(tmp_path, net=(60.0, (55.0, 65.0)))
     with pytest.raises(TrainError, match="too few test poses"):
         verdict(tmp_path, net=(30.0, None), mean=(40.0, None), raw=(66.0, None))
 
