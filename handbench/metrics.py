@@ -1,4 +1,6 @@
-"""Pure functions on arrays: errors of keypoints → PCK, AUC, EPE; sizes; 3D alignment.
+"""Pure functions on arrays: errors of keypoints → PCK, AUC, EPE; sizes of a hand.
+
+Alignment in 3D and F-scores of meshes are offered here too, from their own modules.
 
 Everything starts from an array of errors (N, K): N hands, K joints, one distance each.
 
@@ -12,24 +14,29 @@ References
 ----------
 PCK, AUC and EPE of 2D hands: mmpose, ``evaluation/functional/keypoint_eval.py`` (strict
 comparison, left Riemann sum). AUC over 3D thresholds: Zimmermann and Brox 2017, and FreiHAND's
-``utils/eval_util.py`` (loose comparison, trapezoid). Similarity alignment: Umeyama 1991.
+``utils/eval_util.py`` (loose comparison, trapezoid).
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from handbench.alignment import align_bone as align_bone
+from handbench.alignment import align_procrustes as align_procrustes
+from handbench.alignment import align_root as align_root
+from handbench.alignment import align_scale as align_scale
 from handbench.camera import keypoint_box
 from handbench.errors import ScoreError
 from handbench.hand import KNUCKLES, WRIST
+from handbench.surfaces import f_scores as f_scores
 
 FloatArray = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.floating[Any]]
 Compare = Literal["le", "lt"]
-Average = Literal["joint", "pool"]
+Average = Literal["joint", "pool", "hand", "side"]
 Rule = Literal["trapz", "left", "exact"]
 Missing = Literal["wrong", "drop"]
 
@@ -177,15 +184,49 @@ def _floating(values: npt.ArrayLike) -> Floats:
 # --- averages, PCK, AUC, EPE ---------------------------------------------------------------------
 
 
-def average(values: Floats, avg: Average = "joint") -> float:
+def average(
+    values: Floats, avg: Average = "joint", is_right: npt.NDArray[np.int8] | None = None
+) -> float:
     """Mean of values (N, K), NaN left out.
 
     ``"joint"``: the mean of each joint, then the mean of the joints that have values.
     ``"pool"``: one mean over all values. They differ when joints are labelled unequally often.
+    ``"hand"``: the mean of each hand, then the mean of hands. ``"side"``: like ``"joint"``, with
+    the joints of left and right hands told apart by `is_right` (N,), as for 42 joints.
     Returns NaN when there is no value.
     """
+    values, avg = arrange(values, avg, is_right)
     per_joint, counts = joint_means(values)
     return _average_counts(per_joint * counts, counts, avg)
+
+
+def arrange(
+    values: Floats, avg: Average, is_right: npt.NDArray[np.int8] | None = None
+) -> tuple[Floats, Literal["joint", "pool"]]:
+    """Bring values (N, K) into columns that only need a mean of columns or one pooled mean.
+
+    Returns
+    -------
+    values
+        (N, K) as they are; (N, 1) means of hands for ``"hand"``; (N, 2 K) for ``"side"``, left
+        hands in the second half, hands of unknown side in the first.
+    avg
+        What is left to do.
+    """
+    if avg == "hand":
+        there = ~np.isnan(values)
+        counts = there.sum(axis=1, keepdims=True)
+        totals = np.sum(values, axis=1, where=there, keepdims=True, dtype=np.float64)
+        return np.where(counts > 0, totals / np.maximum(counts, 1), np.nan), "joint"
+    if avg == "side":
+        if is_right is None:
+            raise ScoreError("avg 'side' needs the side of every hand, found none: pass is_right")
+        left = (np.asarray(is_right) == 0)[:, None]
+        halves = [np.where(left, np.nan, values), np.where(left, values, np.nan)]
+        return np.concatenate(halves, axis=1), "joint"
+    if avg not in ("joint", "pool"):
+        raise ScoreError(f"avg must be 'joint', 'pool', 'hand' or 'side', found {avg!r}")
+    return values, avg
 
 
 def joint_means(values: Floats) -> tuple[FloatArray, npt.NDArray[np.int64]]:
@@ -430,89 +471,3 @@ def _percentile(stat: str) -> float:
     if stat.startswith("p") and stat[1:].isdigit() and 0 < int(stat[1:]) < 100:
         return float(stat[1:])
     raise ScoreError(f"stat must be 'mean', 'median' or 'p1' to 'p99', found {stat!r}")
-
-
-# --- 3D alignment ---------------------------------------------------------------------------------
-
-
-def align_root(points: npt.ArrayLike, root: int = WRIST) -> FloatArray:
-    """Move joint `root` of every hand (..., K, 3) into the origin; NaN where it is unknown."""
-    hands = np.asarray(points, dtype=np.float64)
-    moved: FloatArray = hands - hands[..., root : root + 1, :]
-    return moved
-
-
-def align_scale(
-    prediction: npt.ArrayLike, truth: npt.ArrayLike, valid: npt.ArrayLike
-) -> FloatArray:
-    """Scale each prediction by the least-squares factor Σ p·g / Σ p·p; nothing is centred.
-
-    Parameters
-    ----------
-    prediction, truth
-        (N, K, 3) in one unit.
-    valid
-        (N, K) bool: joints that enter the fit.
-
-    Returns
-    -------
-    (N, K, 3). A prediction of zeros stays zero.
-    """
-    predicted = np.asarray(prediction, dtype=np.float64)
-    keep = np.asarray(valid, dtype=bool)[..., None]
-    p = np.where(keep, predicted, 0.0)
-    g = np.where(keep, np.asarray(truth, dtype=np.float64), 0.0)
-    squares = (p * p).sum(axis=(-2, -1))
-    factor = (p * g).sum(axis=(-2, -1)) / np.where(squares == 0, 1.0, squares)
-    scaled: FloatArray = predicted * factor[:, None, None]
-    return scaled
-
-
-def align_procrustes(
-    prediction: npt.ArrayLike,
-    truth: npt.ArrayLike,
-    valid: npt.ArrayLike,
-    *,
-    reflect: bool = False,
-) -> FloatArray:
-    """Move each predicted hand onto the truth by the best rotation, scale and translation.
-
-    Parameters
-    ----------
-    prediction, truth
-        (N, K, 3) in one unit.
-    valid
-        (N, K) bool: joints that enter the fit; fewer than three cannot fix a rotation, and such
-        a hand becomes NaN.
-    reflect
-        False: proper rotations only (Umeyama 1991), so that a mirrored hand stays wrong.
-        True: reflections allowed, as the official FreiHAND, HO-3D and DexYCB scripts do, where a
-        mirrored hand scores 0.
-
-    Returns
-    -------
-    (N, K, 3). A prediction collapsed to one point goes to the truth's centre, as in the official
-    scripts. NaN where the hand was not predicted.
-    """
-    predicted = np.asarray(prediction, dtype=np.float64)
-    keep = np.asarray(valid, dtype=bool) & ~np.isnan(predicted).any(axis=-1)
-    weights = keep[..., None].astype(np.float64)
-    count = np.maximum(weights.sum(axis=-2, keepdims=True), 1.0)
-    p = np.where(keep[..., None], predicted, 0.0)
-    g = np.where(keep[..., None], np.asarray(truth, dtype=np.float64), 0.0)
-    mean_p = p.sum(axis=-2, keepdims=True) / count
-    mean_g = g.sum(axis=-2, keepdims=True) / count
-    p = (p - mean_p) * weights
-    g = (g - mean_g) * weights
-    # Rotation R maximises Σ g·(R p); with cross = Σ g pᵀ = U S Vᵀ that is R = U D Vᵀ.
-    u, s, vt = np.linalg.svd(np.einsum("nki,nkj->nij", g, p))
-    signs = np.ones_like(s)
-    if not reflect:
-        signs[:, -1] = np.where(np.linalg.det(u) * np.linalg.det(vt) < 0, -1.0, 1.0)
-    rotation = np.einsum("nij,nj,njk->nik", u, signs, vt)
-    spread = (p * p).sum(axis=(-2, -1))
-    scale = (s * signs).sum(axis=-1) / np.where(spread == 0, 1.0, spread)
-    aligned = np.einsum("nij,nkj->nki", rotation, predicted - mean_p)
-    aligned = aligned * scale[:, None, None] + mean_g
-    aligned[keep.sum(axis=-1) < 3] = np.nan
-    return cast("FloatArray", aligned)

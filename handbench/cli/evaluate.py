@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from handbench.hdf5.reader import HandFile
     from handbench.predictions.record import Predictions
     from handbench.scores.compare import Ranking
-    from handbench.scores.protocols import Protocol
+    from handbench.scores.protocol import Protocol
     from handbench.scores.results import Evaluation
-    from handbench.scores.subsets import Subset
+    from handbench.scores.subsets import Breakdown
 
 
 @click.command()
@@ -53,7 +53,11 @@ if TYPE_CHECKING:
     help="Score only the sample ids in this text file, one a line.",
 )
 @click.option(
-    "--by", "column", help="Also score every group of hands that share a value of this column."
+    "--by",
+    multiple=True,
+    metavar="NAME",
+    help="Also score groups: joint, finger, joint_type, visibility, side, size, rotation, view, "
+    "truncation, occlusion, or any column with one value a hand; repeatable, or joined by commas.",
 )
 @click.option(
     "--out",
@@ -69,7 +73,7 @@ def evaluate(
     protocol_names: tuple[str, ...],
     metric_names: tuple[str, ...],
     ids_file: Path | None,
-    column: str | None,
+    by: tuple[str, ...],
     out: Path | None,
     as_json: bool,
 ) -> None:
@@ -83,7 +87,7 @@ def evaluate(
     from handbench.predictions.read import read_predictions
     from handbench.scores.protocols import custom_protocol, find_protocol
     from handbench.scores.scoring import evaluate as score
-    from handbench.scores.subsets import by_column
+    from handbench.scores.subsets import breakdown
 
     names = protocol_names or (() if metric_names else ("handbench", "mmpose"))
     protocols = [find_protocol(name) for name in dict.fromkeys(names)]
@@ -106,12 +110,13 @@ def evaluate(
             for predictions in read
         ]
         labels = _labels(read)
-        groups = (
+        groupings = [name.strip() for names in by for name in names.split(",")]
+        breakdowns = (
             {
-                label: by_column(evaluation, file[evaluation.results[0].split], column, protocols)
+                label: breakdown(evaluation, file, groupings, protocols)
                 for label, evaluation in zip(labels, evaluations)
             }
-            if column is not None
+            if groupings
             else {}
         )
         if out is not None:
@@ -121,10 +126,10 @@ def evaluate(
         for warning in evaluation.warnings:
             click.echo(f"Warning: {label}: {warning}", err=True)
     if as_json:
-        document = _document(labels, evaluations, rankings, groups)
+        document = _document(labels, evaluations, rankings, breakdowns)
         click.echo(to_json(document).decode())
         return
-    _print(labels, evaluations, protocols, rankings, groups, column or "")
+    _print(labels, evaluations, protocols, rankings, breakdowns)
     if out is not None:
         click.echo(f"\nwrote {out / 'report.html'} and results of {len(labels)} model(s) to {out}")
 
@@ -202,15 +207,18 @@ def _print(
     evaluations: Sequence[Evaluation],
     protocols: Sequence[Protocol],
     rankings: Sequence[Ranking],
-    groups: dict[str, list[Subset]],
-    column: str,
+    breakdowns: dict[str, list[Breakdown]],
 ) -> None:
     from handbench.scores.text import report_text, subsets_text
 
     # Wrapped for a reader at a terminal; one line a metric for a program behind a pipe.
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
     blocks = [report_text(labels, evaluations, protocols, rankings, width)]
-    blocks += [subsets_text(label, column, subsets) for label, subsets in groups.items()]
+    blocks += [
+        subsets_text(label, breakdown)
+        for label, of_model in breakdowns.items()
+        for breakdown in of_model
+    ]
     click.echo("\n\n".join(blocks))
 
 
@@ -218,7 +226,7 @@ def _document(
     labels: Sequence[str],
     evaluations: Sequence[Evaluation],
     rankings: Sequence[Ranking],
-    groups: dict[str, list[Subset]],
+    breakdowns: dict[str, list[Breakdown]],
 ) -> dict[str, Any]:
     from dataclasses import asdict
 
@@ -236,9 +244,11 @@ def _document(
     document: dict[str, Any] = {"models": models}
     if rankings:
         document["rankings"] = [asdict(ranking) for ranking in rankings]
-    if groups:
+    if breakdowns:
+        # One list a model, whatever the number of breakdowns: each row says what it is `by`.
         document["groups"] = {
-            label: [asdict(subset) for subset in subsets] for label, subsets in groups.items()
+            label: [asdict(subset) for breakdown in of_model for subset in breakdown.subsets]
+            for label, of_model in breakdowns.items()
         }
     return document
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -55,6 +56,9 @@ class Predictions:
         File these were read from, for messages; "" for predictions made in memory.
     sha256
         Hash of that file, or "".
+    notes
+        What the reader took for granted or found worth saying, one sentence each; not written to
+        files.
     """
 
     dataset: str
@@ -74,6 +78,7 @@ class Predictions:
     crop_sha256: str | None = None
     origin: str = ""
     sha256: str = ""
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.id)
@@ -175,7 +180,7 @@ def _check_column(
         return  # NaN is "not said"
     flat = values.reshape(len(values), -1)
     bad = ~(np.abs(flat) < _LARGEST)
-    if name in (*MAY_BE_MISSING, "scores"):
+    if name in (*MAY_BE_MISSING, "scores") and bad.any():
         bad &= ~np.isnan(flat).all(axis=1, keepdims=True)
     if bad.any():
         row = int(np.flatnonzero(bad.any(axis=1))[0])
@@ -197,3 +202,18 @@ def _shape_hint(name: str, found: tuple[int, ...]) -> str:
     if name == "keypoints" and found == (NUM_JOINTS, 3):
         return "keep x and y; a confidence belongs into 'scores', a depth into 'keypoints_3d'"
     return "see docs/predictions.md for the layout"
+
+
+_BRIEF = reprlib.Repr()
+_BRIEF.maxlevel, _BRIEF.maxlist, _BRIEF.maxdict, _BRIEF.maxtuple = 3, 4, 4, 4
+_BRIEF.maxstring = _BRIEF.maxother = 40
+
+
+def brief(value: Any) -> str:
+    """A value from a file for a message: at most 60 characters, however large or deep it is.
+
+    >>> brief([[[[1.0, 2.0]]], "text", None, 3, 4, 5])
+    "[[[...]], 'text', None, 3, ...]"
+    """
+    text = _BRIEF.repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -15,7 +15,8 @@ import numpy as np
 from handbench.errors import ScoreError
 from handbench.scores.compare import Row, rank
 from handbench.scores.names import Metric, parse
-from handbench.scores.protocols import Protocol, custom_protocol, find_protocol
+from handbench.scores.protocol import Protocol
+from handbench.scores.protocols import custom_protocol, find_protocol
 from handbench.scores.results import Evaluation, MetricValue, Results
 
 _LEADING = 5

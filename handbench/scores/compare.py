@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from handbench.errors import ScoreError
 from handbench.scores.intervals import MIN_CLUSTERS
-from handbench.scores.names import Metric
-from handbench.scores.protocols import Protocol
+from handbench.scores.metric import Metric
+from handbench.scores.protocol import Protocol
 from handbench.scores.results import Evaluation, MetricValue, Results
 
 Floats = npt.NDArray[np.float64]

@@ -5,20 +5,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from handbench.alignment import align_bone, align_procrustes, align_root, align_scale, alignable
 from handbench.camera import crop_scale
-from handbench.metrics import (
-    align_procrustes,
-    align_root,
-    align_scale,
-    box_size,
-    keypoint_errors,
-    normalise,
-    palm_size,
-    tight_size,
-)
+from handbench.hand import OCCLUDED
+from handbench.metrics import box_size, keypoint_errors, normalise, palm_size, tight_size
 from handbench.scores.floor import mean_pose
 from handbench.scores.matching import Matched
-from handbench.scores.names import Metric, Size
+from handbench.scores.metric import Metric, Size
 
 Floats = npt.NDArray[np.float64]
 
@@ -36,37 +29,21 @@ class Distances:
     Attributes
     ----------
     sizes
-        ``bbox``, ``tight``, ``palm`` → (N,) source px.
+        Normaliser → (N,) source px.
     """
 
     def __init__(self, matched: Matched) -> None:
         self.matched = matched
         truth = matched.truth
+        head = truth.head_size_px
         self.sizes: dict[Size, Floats] = {
             "bbox": box_size(truth.bbox),
             "tight": tight_size(truth.keypoints, truth.valid),
+            "image": truth.image_px,
             "palm": palm_size(truth.keypoints, truth.valid),
+            "head": np.full(len(truth), np.nan) if head is None else head,
         }
         self._known: dict[str, Floats] = {}
-
-    def reason_without(self, metric: Metric) -> str | None:
-        """Why `metric` has no value for this model on this truth, or None if it has one."""
-        truth, predictions = self.matched.truth, self.matched.predictions
-        if metric.quantity == "coverage":
-            return None
-        if not metric.is_3d:
-            if not truth.valid.any():
-                return "the split has no 2D labels"
-            if self.matched.keypoints is None and metric.of == "model":
-                return "the predictions hold no 2D keypoints"
-            return None
-        if not truth.has_3d:
-            return "the split has no 3D labels"
-        if self.matched.keypoints_3d is None:
-            return "the predictions hold no 3D keypoints"
-        if metric.alignment in ("cam", "scale") and predictions.frame_3d != "camera":
-            return f"it needs frame_3d 'camera', and the predictions say {predictions.frame_3d!r}"
-        return None
 
     def errors(self, metric: Metric, *, replace_bad_boxes: bool = False) -> Floats:
         """Errors (N, 21) for `metric`: NaN is left out, inf is wrong.
@@ -74,11 +51,14 @@ class Distances:
         Parameters
         ----------
         metric
-            Must have a value here (:meth:`reason_without`).
+            Of joints, and with a value here (:func:`handbench.scores.reasons.reason_without`).
         replace_bad_boxes
             mmpose's rule: a negative box side counts as 1e6, so that the hand is always right.
         """
         errors = self._millimetres(metric) if metric.is_3d else self._pixels(metric)
+        counted = self._counted(metric)
+        if counted is not None:
+            errors = np.where(counted, errors, np.nan)
         if metric.missing == "drop":
             errors = np.where(np.isinf(errors), np.nan, errors)
         if metric.size is None:
@@ -87,6 +67,29 @@ class Distances:
         if replace_bad_boxes and metric.size == "bbox":
             size = np.where(size < 0, 1e6, size)
         return normalise(errors, size)
+
+    def _counted(self, metric: Metric) -> npt.NDArray[np.bool_] | None:
+        """(N, 21) joints that the metric's ``joints=`` and ``hands=`` name; None for all."""
+        if metric.joints == "all" and metric.hands == "all":
+            return None
+        truth = self.matched.truth
+        counted = np.zeros(truth.visibility.shape, dtype=bool)
+        counted[:, metric.joint_indices] = True
+        if metric.visibility is not None:
+            covered = truth.visibility == OCCLUDED
+            counted &= covered if metric.visibility == "occluded" else ~covered
+        return counted & self.hands(metric)[:, None]
+
+    def hands(self, metric: Metric) -> npt.NDArray[np.bool_]:
+        """(N,) hands that the metric's ``hands=`` names."""
+        truth = self.matched.truth
+        if metric.hands in ("right", "left"):
+            chosen: npt.NDArray[np.bool_] = truth.is_right == (metric.hands == "right")
+            return chosen
+        if metric.hands == "all" or truth.hand_type is None:
+            return np.full(len(truth), metric.hands == "all")
+        together = np.equal(truth.hand_type, "interacting")
+        return together if metric.hands == "interacting" else ~together
 
     def _pixels(self, metric: Metric) -> Floats:
         name = f"px {metric.of} {metric.frame}"
@@ -106,7 +109,7 @@ class Distances:
         return self._known[name]
 
     def _millimetres(self, metric: Metric) -> Floats:
-        name = f"mm {metric.alignment} {metric.root}"
+        name = f"mm {metric.alignment} {metric.root} {metric.bone}"
         if name not in self._known:
             predicted, truth = self.matched.keypoints_3d, self.matched.truth
             labelled, valid = truth.keypoints_3d, truth.valid_3d
@@ -116,13 +119,18 @@ class Distances:
                 if metric.alignment == "root":
                     # Without a label for its root no joint of the hand can be compared.
                     valid = valid & valid[:, metric.root, None]
-                    predicted = align_root(predicted, metric.root)
+                    if metric.bone is not None:
+                        ends = valid[:, metric.bone[0]] & valid[:, metric.bone[1]]
+                        valid = valid & ends[:, None]
+                        predicted = align_bone(predicted, labelled, metric.bone, metric.root)
+                    else:
+                        predicted = align_root(predicted, metric.root)
                     labelled = align_root(labelled, metric.root)
                 elif metric.alignment == "scale":
                     predicted = align_scale(predicted, labelled, valid)
                 elif metric.alignment in ("pa", "pa-reflect"):
-                    valid = valid & (valid.sum(axis=1) >= 3)[:, None]
                     reflect = metric.alignment == "pa-reflect"
+                    valid = valid & alignable(labelled, valid)[:, None]
                     predicted = align_procrustes(predicted, labelled, valid, reflect=reflect)
                 errors = keypoint_errors(predicted, labelled, valid) * MM_PER_M
             self._known[name] = errors

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +34,9 @@ class Matched:
         (N, 21, 2) source px, NaN where missed; None if the model predicts no 2D.
     keypoints_3d
         (N, 21, 3) m, axes of the source camera, NaN where missed; None if no 3D.
+    vertices
+        (N, V, 3) m, axes of the source camera, NaN where missed; None if no meshes, or if the
+        truth was read without.
     missing, extra, duplicate
         Sample ids: expected but not predicted; predicted but not in the split; predicted more
         than once, where the first prediction counts.
@@ -46,6 +50,7 @@ class Matched:
     missing: list[str]
     extra: list[str]
     duplicate: list[str]
+    vertices: npt.NDArray[np.floating[Any]] | None = None
 
 
 def match(predictions: Predictions, truth: Truth) -> Matched:
@@ -94,6 +99,12 @@ def match(predictions: Predictions, truth: Truth) -> Matched:
             points = np.einsum("nij,nkj->nki", truth.to_source_3d[rows], points)
         keypoints_3d[rows] = points
 
+    vertices = None
+    if predictions.vertices is not None and truth.vertices is not None:
+        vertices = _in_rows(predictions.vertices, taken, rows, len(truth))
+        if stored:
+            vertices[rows] = np.einsum("nij,nkj->nki", truth.to_source_3d[rows], vertices[rows])
+
     predicted = np.zeros(len(truth), dtype=bool)
     for found in (keypoints, keypoints_3d):
         if found is not None:
@@ -107,7 +118,20 @@ def match(predictions: Predictions, truth: Truth) -> Matched:
         missing=truth.sample_id[~predicted].tolist(),
         extra=extra,
         duplicate=list(duplicate),
+        vertices=vertices,
     )
+
+
+def _in_rows(
+    values: npt.NDArray[np.floating[Any]],
+    taken: npt.NDArray[np.intp],
+    rows: npt.NDArray[np.intp],
+    total: int,
+) -> npt.NDArray[np.floating[Any]]:
+    """Rows `taken` of `values`, placed at `rows` of `total` rows; NaN elsewhere."""
+    placed = np.full((total, *values.shape[1:]), np.nan, dtype=values.dtype)
+    placed[rows] = values[taken]
+    return placed
 
 
 def _check_identity(predictions: Predictions, truth: Truth, where: str) -> None:

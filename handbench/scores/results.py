@@ -198,9 +198,10 @@ class SampleErrors:
         (N,) int8: 1 right, 0 left, -1 unknown.
     keypoints_px
         (N, 21, 2) float64, predictions in source px; NaN where missed.
-    cam_mm, root_mm, pa_mm
-        (N, 21) float64 or None, mm: 3D errors in camera space, after subtracting the wrist,
-        and after proper Procrustes alignment. NaN and inf as in `errors_px`.
+    cam_mm, root_mm, pa_mm, pa_reflect_mm
+        (N, 21) float64 or None, mm: 3D errors in camera space, after subtracting the wrist, after
+        proper Procrustes alignment, and after one that allows reflections. NaN and inf as in
+        `errors_px`.
     """
 
     sample_id: npt.NDArray[np.str_]
@@ -216,6 +217,7 @@ class SampleErrors:
     cam_mm: npt.NDArray[np.float64] | None = None
     root_mm: npt.NDArray[np.float64] | None = None
     pa_mm: npt.NDArray[np.float64] | None = None
+    pa_reflect_mm: npt.NDArray[np.float64] | None = None
 
     def write(self, path: Path) -> None:
         """Write every array under its field name to the compressed ``.npz`` file `path`."""

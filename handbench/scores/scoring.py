@@ -19,8 +19,9 @@ from handbench.hdf5.reader import HandFile
 from handbench.predictions.read import read_predictions
 from handbench.predictions.record import Predictions
 from handbench.provenance import provenance
+from handbench.scores.average_precision import oks_ap
+from handbench.scores.contributions import Contributions
 from handbench.scores.definitions import define
-from handbench.scores.distances import Distances
 from handbench.scores.intervals import (
     MIN_CLUSTERS,
     RELIABLE_CLUSTERS,
@@ -30,8 +31,10 @@ from handbench.scores.intervals import (
     cluster_sums,
 )
 from handbench.scores.matching import Matched, match
-from handbench.scores.names import Metric, parse
-from handbench.scores.protocols import Protocol, custom_protocol, find_protocol
+from handbench.scores.metric import Metric
+from handbench.scores.names import parse
+from handbench.scores.protocol import Protocol
+from handbench.scores.protocols import custom_protocol, find_protocol
 from handbench.scores.results import Evaluation, MetricValue, Results, SampleErrors
 from handbench.scores.sanity import warnings_about
 from handbench.scores.truth import Truth, read_truth
@@ -88,7 +91,8 @@ def evaluate(
     try:
         if not isinstance(predictions, Predictions):
             predictions = read_predictions(Path(predictions), file)
-        truth = read_truth(file, predictions.split)
+        meshes = predictions.vertices is not None and any(p.needs_meshes for p in presets)
+        truth = read_truth(file, predictions.split, vertices=meshes)
     finally:
         if file is not data:
             file.close()
@@ -127,18 +131,18 @@ def score(
     Evaluation; see :func:`evaluate` for what is raised.
     """
     matched = match(predictions, truth)
-    distances = Distances(matched)
+    contributions = Contributions(matched, protocols)
     made = {**provenance(), **(origin or {}), "predictions_sha256": predictions.sha256 or None}
     groups = Groups.of(truth)
     primary = {
-        protocol.name: scores_of(protocol.primary, distances, protocol)
+        protocol.name: contributions.of(protocol.primary, protocol)
         for protocol in protocols
-        if distances.reason_without(protocol.primary) is None
-        and protocol.primary.quantity != "coverage"
+        if contributions.reason_without(protocol.primary) is None
+        and protocol.primary.quantity not in ("coverage", "OKS-AP")
     }
     return Evaluation(
-        results=[_results(protocol, distances, groups, made) for protocol in protocols],
-        errors=_sample_errors(distances),
+        results=[_results(protocol, contributions, groups, made) for protocol in protocols],
+        errors=_sample_errors(contributions),
         missing=matched.missing,
         extra=matched.extra,
         duplicate=matched.duplicate,
@@ -169,35 +173,6 @@ class Groups:
         return interval + (", unreliable" if self.number < RELIABLE_CLUSTERS else "")
 
 
-def scores_of(metric: Metric, distances: Distances, protocol: Protocol) -> Floats:
-    """Contribution of each joint (N, 21): its average is the metric's value.
-
-    PCK: 1 or 0. AUC: the share of thresholds it passes. Distances: itself. NaN: left out.
-    Values, intervals and paired tests are all made from these.
-    """
-    errors = distances.errors(metric, replace_bad_boxes=protocol.replaces_bad_boxes)
-    if metric.is_distance:
-        return np.where(np.isfinite(errors), errors, np.nan)
-    low, high = metric.low, metric.high
-    if protocol.single_precision:
-        compared, low, high = _single_precision(metric, errors)
-    else:
-        compared = errors
-    if metric.quantity == "PCK":
-        return m.pck_scores(compared, high, cmp=metric.cmp)
-    return m.auc_scores(compared, low, high, rule=metric.rule, n=metric.n, cmp=metric.cmp)
-
-
-def _single_precision(metric: Metric, errors: Floats) -> tuple[m.Floats, float, float]:
-    """Errors and range as scripts have them that keep float32 distances.
-
-    For an AUC they divide by the end of the range first and then compare with i / n.
-    """
-    if metric.quantity == "AUC":
-        return (errors / metric.high).astype(np.float32), metric.low / metric.high, 1.0
-    return errors.astype(np.float32), metric.low, metric.high
-
-
 def signature(protocol: Protocol, matched: Matched) -> str:
     """What must be equal for two results to share a ranked column, as one line of text."""
     truth, predictions = matched.truth, matched.predictions
@@ -218,39 +193,42 @@ def signature(protocol: Protocol, matched: Matched) -> str:
 
 
 def _results(
-    protocol: Protocol, distances: Distances, groups: Groups, made: dict[str, Any]
+    protocol: Protocol, contributions: Contributions, groups: Groups, made: dict[str, Any]
 ) -> Results:
-    matched = distances.matched
+    matched = contributions.matched
     truth, predictions = matched.truth, matched.predictions
-    if protocol.metrics_3d and not protocol.metrics_2d and not truth.has_3d:
+    in_2d = [metric for metric in protocol.metrics_2d if metric.quantity != "coverage"]
+    if protocol.metrics_3d and not in_2d and not truth.has_3d:
         raise ScoreError(
-            f"{', '.join(map(str, protocol.metrics_3d))}: {truth.dataset} {truth.split} has no 3D "
-            "labels; choose 2D metrics (EPE, PCK, AUC in px or of a box)"
+            f"{protocol.name}: its metrics ({', '.join(map(str, protocol.metrics_3d[:3]))} …) need "
+            f"3D labels, and {truth.dataset} {truth.split} has none; choose a 2D protocol or 2D "
+            "metrics (EPE, PCK, AUC in px or of a box)"
         )
     values: dict[str, MetricValue] = {}
     per_joint: dict[str, list[float | None]] = {}
     blocks: dict[str, ClusterSums] = {}
     for metric in protocol.metrics(with_3d=truth.has_3d):
-        name = str(metric)
-        reason = distances.reason_without(metric)
+        name, definition = str(metric), define(metric)
+        reason = contributions.reason_without(metric)
         if reason is not None:
             values[name] = MetricValue(
-                None, metric.result_unit, f"{define(metric)}; no value: {reason}"
+                None, metric.result_unit, f"{definition}; no value: {reason}"
             )
             continue
-        if metric.quantity == "coverage":
-            scores = matched.predicted.astype(np.float64)[:, None]
-        else:
-            scores = scores_of(metric, distances, protocol)
+        if metric.quantity == "OKS-AP":
+            values[name] = MetricValue(_number(oks_ap(matched, metric)), "fraction", definition)
+            continue
+        scores = contributions.of(metric, protocol)
         if metric.stat == "mean":
-            value = m.average(scores, metric.avg)
+            columns, avg = m.arrange(scores, metric.avg, truth.is_right)
+            value = m.average(columns, avg)
             if metric.of == "model":
-                blocks[name] = cluster_sums(scores, groups.index, groups.number, metric.avg)
+                blocks[name] = cluster_sums(columns, groups.index, groups.number, avg)
         else:
             value = m.epe(scores, metric.stat, avg=metric.avg)
-        definition = define(metric) + _left_out(metric, distances)
+        definition += contributions.left_out(metric)
         values[name] = MetricValue(_number(value), metric.result_unit, definition)
-        if metric.of == "model" and metric.quantity != "coverage":
+        if metric.of == "model" and metric.per_joint:
             per_joint[name] = _per_joint(metric, scores)
     for name, interval in zip(blocks, bootstrap(list(blocks.values()))):
         plain = values[name]
@@ -276,22 +254,13 @@ def _results(
         },
         metrics=values,
         per_joint=per_joint,
-        curves=_curves(protocol, distances),
+        curves=_curves(protocol, contributions),
         provenance=made,
     )
 
 
 def _number(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
-
-
-def _left_out(metric: Metric, distances: Distances) -> str:
-    """Say how many hands have no size to divide by."""
-    if metric.size is None:
-        return ""
-    unusable = ~(distances.sizes[metric.size] > 0)
-    count = int((unusable & distances.matched.truth.valid.any(axis=1)).sum())
-    return f"; {count:,} hands without this size are left out" if count else ""
 
 
 def _per_joint(metric: Metric, scores: Floats) -> list[float | None]:
@@ -301,12 +270,12 @@ def _per_joint(metric: Metric, scores: Floats) -> list[float | None]:
     return [_number(m.epe(scores[:, [joint]], metric.stat)) for joint in range(scores.shape[1])]
 
 
-def _curves(protocol: Protocol, distances: Distances) -> dict[str, dict[str, list[float]]]:
+def _curves(protocol: Protocol, contributions: Contributions) -> dict[str, dict[str, list[float]]]:
     curves = {}
     for curve in protocol.curves:
-        if distances.reason_without(curve.metric) is None:
+        if contributions.reason_without(curve.metric) is None:
             thresholds = np.linspace(0.0, curve.metric.high, curve.points)
-            errors: m.Floats = distances.errors(curve.metric)
+            errors: m.Floats = contributions.distances.errors(curve.metric)
             if protocol.single_precision:
                 errors = errors.astype(np.float32)
             fractions = m.pck_curve(errors, thresholds, cmp=curve.metric.cmp, avg=curve.metric.avg)
@@ -317,15 +286,17 @@ def _curves(protocol: Protocol, distances: Distances) -> dict[str, dict[str, lis
 
 _PIXELS, _CAMERA = parse("EPE[px]"), parse("MPJPE[mm,cam]")
 _FROM_WRIST, _ALIGNED = parse("MPJPE[mm,root=0]"), parse("PA-MPJPE[mm]")
+_REFLECTED = parse("MPJPE[mm,pa-reflect]")
 
 
-def _sample_errors(distances: Distances) -> SampleErrors:
-    matched, truth = distances.matched, distances.matched.truth
+def _sample_errors(contributions: Contributions) -> SampleErrors:
+    matched, truth = contributions.matched, contributions.matched.truth
+    sizes = contributions.distances.sizes
 
     def errors(metric: Metric) -> Floats | None:
-        if distances.reason_without(metric) is not None:
+        if contributions.reason_without(metric) is not None:
             return None
-        return distances.errors(replace(metric, missing="wrong"))
+        return contributions.distances.errors(replace(metric, missing="wrong"))
 
     pixels = errors(_PIXELS)
     keypoints = matched.keypoints
@@ -333,9 +304,9 @@ def _sample_errors(distances: Distances) -> SampleErrors:
         sample_id=truth.sample_id,
         errors_px=np.full(truth.valid.shape, np.nan) if pixels is None else pixels,
         predicted=matched.predicted,
-        box_px=distances.sizes["bbox"],
-        tight_px=distances.sizes["tight"],
-        palm_px=distances.sizes["palm"],
+        box_px=sizes["bbox"],
+        tight_px=sizes["tight"],
+        palm_px=sizes["palm"],
         cluster=truth.cluster,
         visibility=truth.visibility,
         is_right=truth.is_right,
@@ -343,4 +314,5 @@ def _sample_errors(distances: Distances) -> SampleErrors:
         cam_mm=errors(_CAMERA),
         root_mm=errors(_FROM_WRIST),
         pa_mm=errors(_ALIGNED),
+        pa_reflect_mm=errors(_REFLECTED),
     )

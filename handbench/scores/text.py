@@ -9,10 +9,11 @@ from dataclasses import replace
 from handbench.files import describe_names
 from handbench.scores.compare import Ranking
 from handbench.scores.definitions import define
+from handbench.scores.intervals import MIN_CLUSTERS, RELIABLE_CLUSTERS
 from handbench.scores.names import Metric, parse
-from handbench.scores.protocols import Protocol
+from handbench.scores.protocol import Protocol
 from handbench.scores.results import Evaluation, MetricValue, Results
-from handbench.scores.subsets import Subset
+from handbench.scores.subsets import Breakdown, Subset
 
 NOTHING = "–"
 
@@ -249,20 +250,45 @@ def why_apart(rankings: Sequence[Ranking]) -> str:
     )
 
 
-def subsets_text(label: str, column: str, subsets: Sequence[Subset]) -> str:
-    """Scores by the values of a column."""
-    names = list(subsets[0].metrics) if subsets else []
+def subsets_text(label: str, breakdown: Breakdown) -> str:
+    """One row a group of a breakdown, and below the table how the groups and intervals are made."""
+    subsets = breakdown.subsets
+    names = list(subsets[0].metrics)
     rows = [
         [
             subset.value,
             f"{subset.expected:,}",
-            f"{subset.predicted / max(1, subset.expected):.1%}",
-            *(_subset_number(name, subset.metrics[name]) for name in names),
+            f"{subset.predicted / subset.expected:.1%}",
+            f"{subset.joints:,}",
+            f"{subset.clusters:,}",
+            *(_subset_cell(name, subset) for name in names),
         ]
         for subset in subsets
     ]
-    headers = [column, "hands", "coverage", *names]
-    return f"{label} by {column}\n" + textwrap.indent(table(headers, rows), "  ")
+    headers = [breakdown.by, "hands", "coverage", "joints", "clusters", *names]
+    lines = [
+        f"{label} by {breakdown.by}",
+        textwrap.indent(table(headers, rows), "  "),
+        f"{breakdown.by}: {breakdown.definition}",
+    ]
+    given = [subset for subset in subsets if any(subset.ci95.values())]
+    if given:
+        doubtful = f"; ~ marks fewer than {RELIABLE_CLUSTERS} clusters, unreliable"
+        lines.append(
+            f"[95 % interval]: resamples of each group's own clusters ({breakdown.cluster_unit}), "
+            f"none below {MIN_CLUSTERS}" + ("" if all(s.reliable for s in given) else doubtful)
+        )
+    return "\n".join(lines)
+
+
+def _subset_cell(name: str, subset: Subset) -> str:
+    value, ends = subset.metrics[name], subset.ci95.get(name)
+    text = _subset_number(name, value)
+    if value is None or ends is None:
+        return text
+    digits = 2 if text.endswith(("px", "mm")) else 4
+    mark = "" if subset.reliable else "~"
+    return f"{text} {mark}[{ends[0]:.{digits}f}, {ends[1]:.{digits}f}]"
 
 
 def _subset_number(name: str, value: float | None) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from handbench.camera import flip_points_3d
+from handbench.camera import crop_scale, flip_points_3d
 from handbench.errors import ScoreError
 from handbench.files import describe_names, sha256_bytes
 from handbench.hdf5.reader import HandFile, SplitReader
@@ -47,12 +47,24 @@ class Truth:
         (N, 21, 3) float64 m in the *source* camera, or None where the split has no 3D.
     to_source_3d
         (N, 3, 3): from the stored image's camera to the source camera.
+    image_id
+        (N,) str: photo of each hand; hands of one photo share it.
+    image_px
+        (N,) longer side of the stored image, source px.
     crop_sha256
         Fingerprint of ids and crops of the whole split.
     subset
         "" for the whole split, else a hash of the chosen ids.
     known
         Every id of the split, labelled or not: a prediction for one of them is never "extra".
+    hand_type
+        (N,) str: ``left``, ``right`` or ``interacting``; None where the split does not say.
+    person_area_px2, hand_area_px2, head_size_px
+        (N,) float64, source px (squared); None where the split has none.
+    vertices
+        (N, V, 3) float32 m in the source camera; None unless asked for and stored.
+    label_noise_px, label_noise_mm
+        Known error of the labels themselves, or None.
     """
 
     dataset: str
@@ -71,9 +83,18 @@ class Truth:
     cluster: npt.NDArray[np.str_]
     keypoints_3d: Floats | None
     to_source_3d: Floats
+    image_id: npt.NDArray[np.str_]
+    image_px: Floats
     crop_sha256: str = ""
     subset: str = ""
     known: frozenset[str] = frozenset()
+    hand_type: npt.NDArray[np.str_] | None = None
+    person_area_px2: Floats | None = None
+    hand_area_px2: Floats | None = None
+    head_size_px: Floats | None = None
+    vertices: npt.NDArray[np.float32] | None = None
+    label_noise_px: float | None = None
+    label_noise_mm: float | None = None
 
     def __len__(self) -> int:
         return len(self.sample_id)
@@ -121,8 +142,15 @@ class Truth:
         return replace(chosen, subset=sha256_bytes("\n".join(sorted(wanted)).encode())[:16])
 
 
-def read_truth(data: HandFile, split: str) -> Truth:
+def read_truth(data: HandFile, split: str, *, vertices: bool = False) -> Truth:
     """Labels of `split`, brought back to the source frame.
+
+    Parameters
+    ----------
+    data, split
+        A file and the name of one of its splits.
+    vertices
+        Read the meshes too, where the split has them (12 N V bytes).
 
     Raises
     ------
@@ -153,6 +181,11 @@ def read_truth(data: HandFile, split: str) -> Truth:
     if reader.has("keypoints_3d"):
         stored = reader.column("keypoints_3d").astype(np.float64)
         points_3d = np.einsum("nij,nkj->nki", to_source, stored)
+    crop, size = reader.column("crop"), reader.column("image_size")
+
+    def optional(name: str) -> Any:
+        return reader.column(name) if reader.has(name) else None
+
     truth = Truth(
         dataset=data.dataset,
         split=split,
@@ -164,17 +197,60 @@ def read_truth(data: HandFile, split: str) -> Truth:
         valid_3d=valid_3d,
         visibility=reader.column("visibility"),
         bbox=reader.source_bbox(),
-        crop=reader.column("crop"),
-        stored_width=reader.column("image_size")[:, 1].astype(np.float64),
+        crop=crop,
+        stored_width=size[:, 1].astype(np.float64),
         is_right=reader.column("is_right"),
         cluster=reader.cluster_ids(),
         keypoints_3d=points_3d,
         to_source_3d=to_source,
+        image_id=_image_ids(reader),
+        image_px=size.max(axis=1) / crop_scale(crop),
         crop_sha256=reader.crop_sha256(),
         known=frozenset(reader.column("sample_id").tolist()),
+        hand_type=optional("hand_type"),
+        person_area_px2=optional("person_area_px2"),
+        hand_area_px2=optional("hand_area_px2"),
+        head_size_px=optional("head_size_px"),
+        vertices=_source_vertices(reader, to_source) if vertices else None,
+        label_noise_px=_label_noise(data, "label_noise_px"),
+        label_noise_mm=_label_noise(data, "label_noise_mm"),
     )
     # A hand without any label cannot be right or wrong, so no prediction is expected for it.
     return truth if labelled.all() else truth.rows(labelled)
+
+
+def _image_ids(reader: SplitReader) -> npt.NDArray[np.str_]:
+    """(N,) photo of each hand; where it is not stored, the part of the id that names the photo."""
+    if reader.has("image_id"):
+        stored: npt.NDArray[np.str_] = reader.column("image_id")
+        return stored
+    return np.array([image_of(name) for name in reader.column("sample_id").tolist()])
+
+
+def image_of(sample_id: str) -> str:
+    """Photo that a sample id stands for: without ``#<annotation>``, ``/left`` or ``/right``.
+
+    >>> image_of("test/000001#7"), image_of("test/000001/left"), image_of("test/000001")
+    ('test/000001', 'test/000001', 'test/000001')
+    """
+    return sample_id.removesuffix("/left").removesuffix("/right").partition("#")[0]
+
+
+def _source_vertices(reader: SplitReader, to_source: Floats) -> npt.NDArray[np.float32] | None:
+    """(N, V, 3) float32 m in the source camera, moved block by block."""
+    if not reader.has("vertices"):
+        return None
+    stored: npt.NDArray[np.float32] = reader.column("vertices")
+    if (to_source != np.eye(3)).any():
+        for start in range(0, len(stored), 1000):
+            rows = slice(start, start + 1000)
+            stored[rows] = stored[rows] @ np.swapaxes(to_source[rows], 1, 2)
+    return stored
+
+
+def _label_noise(data: HandFile, name: str) -> float | None:
+    value = data.attributes.get(name)
+    return None if value is None else float(value)
 
 
 def _check_crops(reader: SplitReader, path: str) -> None:

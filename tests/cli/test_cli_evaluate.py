@@ -163,6 +163,23 @@ def test_json_is_one_document(tmp_path: Path, data: Path) -> None:
     assert "coverage differs" in document["rankings"][0]["remark"]
     assert document["groups"]["one"][0]["value"] == "1"
     assert document["groups"]["one"][0]["expected"] == 24
+    assert document["groups"]["two"][0]["predicted"] == 23
+
+
+def test_several_breakdowns_one_after_another(tmp_path: Path, data: Path) -> None:
+    preds = predict(data, tmp_path / "preds.json", 3.0, "net")
+    arguments = (preds, "--data", data, "--protocol", "mmpose")
+    groupings = ("--by", "finger, side", "--by", "instant_id")
+    text = run(*arguments, *groupings).stdout
+    places = [text.index(f"net by {name}\n") for name in ("finger", "side", "instant_id")]
+    assert places == sorted(places)
+    fingers = text[places[0] : places[1]].splitlines()
+    assert fingers[4].split()[:5] == ["index", "24", "100.0%", "96", "12"]
+    assert "finger: joints of one finger; the wrist by itself" in fingers
+    assert "~[" in fingers[4]  # twelve clusters are few
+    # One flat list in JSON: each row says which breakdown it belongs to.
+    rows = json.loads(run(*arguments, *groupings, "--json").stdout)["groups"]["net"]
+    assert [row["by"] for row in rows] == ["finger"] * 6 + ["side"] + ["instant_id"] * 12
 
 
 def test_groups_and_ids(tmp_path: Path, data: Path) -> None:
@@ -222,6 +239,7 @@ def test_what_goes_wrong_is_one_sentence(tmp_path: Path, data: Path, fails: Fail
     assert "did you mean 'mmpose'" in fails(preds, "--data", data, "--protocol", "mmpos")
     assert "thresholds of what" in fails(preds, "--data", data, "--metric", "PCK@0.2")
     assert "did you mean 'is_right'" in fails(preds, "--data", data, "--by", "isright")
+    assert "did you mean 'finger'" in fails(preds, "--data", data, "--by", "side,fingr")
     assert "one value a hand" in fails(preds, "--data", data, "--by", "bbox")
     assert "one a line" in fails(preds, "--data", data, "--ids", tmp_path / "none.txt")
     other = tmp_path / "other.json"

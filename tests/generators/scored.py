@@ -46,6 +46,8 @@ def make_truth(
         cluster=np.array([f"g{i % (groups or hands)}" for i in range(hands)]),
         keypoints_3d=points_3d,
         to_source_3d=np.tile(np.eye(3), (hands, 1, 1)),
+        image_id=names,
+        image_px=np.full(hands, SIZE),
         crop_sha256="c" * 64,
         known=frozenset(names.tolist()),
     )

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -32,6 +34,23 @@ EXAMPLES = {
     "MPJPE[mm,pa]": "PA-MPJPE[mm]",
     "PA-MPJPE[mm]": "PA-MPJPE[mm]",
     "coverage": "coverage",
+    "F@5mm[pa-reflect]": "F@5mm[pa-reflect]",
+    "F@15mm": "F@15mm[cam]",
+    "MPVPE[mm,pa-reflect]": "MPVPE[mm,pa-reflect]",
+    "MPVPE[pa]": "PA-MPVPE[mm]",
+    "AUC@0-50mm[mesh,pa-reflect,n=100]": "AUC@0-50mm[mesh,pa-reflect,n=100]",
+    "MPJPE[mm,root=wrist,bone=wrist-middle_mcp,avg=joint]": "MPJPE[mm,root=0,bone=0-9,avg=joint]",
+    "MPJPE[mm,root=0,avg=side,hands=interacting]": "MPJPE[mm,root=0,avg=side,hands=interacting]",
+    "PCK@0.1[head,avg=hand]": "PCK@0.1[head,avg=hand]",
+    "EPE[image]": "EPE[image]",
+    "PCK@0.05[bbox,joints=occluded+tip]": "PCK@0.05[bbox,joints=tip+occluded]",
+    "PCK@5px[joints=12+4+thumb_tip+index]": "PCK@5px[joints=index+4+12]",
+    "EPE[px,joints=all]": "EPE[px]",
+    "MRRPE": "MRRPE[mm]",
+    "handedness": "handedness",
+    "OKS-AP": "OKS-AP[person]",
+    "OKS-AP[hand,hands=left,sigma=0.05]": "OKS-AP[hand,sigma=0.05,hands=left]",
+    "coverage[hands=right]": "coverage[hands=right]",
     "PCK@1000000px": "PCK@1000000px",
     "PCK@0.00001[bbox]": "PCK@0.00001[bbox]",
     "PCK@0.12345678[bbox]": "PCK@0.12345678[bbox]",
@@ -70,14 +89,21 @@ def test_names_of_every_protocol_are_unique_and_parse_back(protocol) -> None:  #
     names = [str(metric) for metric in metrics]
     assert len(set(names)) == len(names)
     assert [parse(name) for name in names] == list(metrics)
-    assert protocol.primary in protocol.metrics(with_3d=False)
+    assert protocol.primary in metrics
     assert len({define(metric) for metric in metrics}) == len(metrics)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda protocol: protocol.name)
+def test_beside_every_alignment_with_reflections_stands_one_without(protocol) -> None:  # type: ignore[no-untyped-def]
+    metrics = protocol.metrics(with_3d=True)
+    reflecting = [metric for metric in metrics if metric.alignment == "pa-reflect"]
+    assert {replace(metric, alignment="pa") for metric in reflecting} <= set(metrics)
 
 
 WRONG = {
     "PCKK@0.2[bbox]": "unknown metric name 'PCKK'; did you mean 'PCK'?",
     "pck@0.2[bbox]": "did you mean 'PCK'?",
-    "XYZ[px]": "known: EPE, PCK, AUC, MPJPE, PA-MPJPE, coverage",
+    "XYZ[px]": "known: EPE, PCK, AUC, MPJPE, PA-MPJPE, MPVPE, PA-MPVPE, F, MRRPE, handedness, OKS-AP",
     "PCK@0.2[bbx]": "unknown word 'bbx'; did you mean 'bbox'?",
     "AUC@0-30px[rul=left]": "unknown key 'rul'; did you mean 'rule'?",
     "AUC@0-30px[n=20,rule=middle]": "unknown rule 'middle'",
@@ -114,8 +140,27 @@ WRONG = {
     "EPE[px,px]": "stands there twice",
     "coverage[px]": "coverage takes no px",
     "coverage@3": "coverage takes no @3",
-    "OKS-AP": "OKS-AP is not computed by this version",
-    "PCK@0.5[head]": "head is not computed by this version",
+    "OKS-AP[px]": "OKS-AP takes no px",
+    "OKS-AP[person,hand]": "choose one area of person and hand",
+    "OKS-AP[bbox]": "OKS-AP takes no bbox",
+    "OKS-AP[person,sigma=x]": "sigma must be a number",
+    "F@5px": "F is a 3D distance in mm",
+    "F[mm]": "expected a threshold after @, as in F@5mm",
+    "F@5mm[joints=tip]": "F takes no joints",
+    "MPVPE[mm,avg=joint]": "a mesh takes no avg|MPVPE takes no avg",
+    "MPJPE[mm,mesh]": "the mean distance is MPVPE",
+    "PCK@5px[mesh]": "mesh belongs to PCK and AUC in mm",
+    "PA-MPVPE[mm,cam]": "write MPVPE[mm,cam]",
+    "MRRPE[mm,pa]": "MRRPE compares wrists in camera space",
+    "MPJPE[mm,bone=0-9]": "needs root=",
+    "MPJPE[mm,root=0,bone=0]": "bone takes two joints",
+    "MPJPE[mm,root=0,bone=3-3]": "bone takes two joints",
+    "PCK@5px[joints=tips]": "unknown joint set 'tips'; did you mean 'tip'?",
+    "PCK@5px[joints=21]": "joints must be a whole number from 0 to 20",
+    "PCK@5px[joints=visible+occluded]": "choose one of visible and occluded",
+    "PCK@5px[hands=both]": "unknown hands 'both'",
+    "EPE[px,stat=median,avg=hand]": "goes with avg=pool or avg=joint",
+    "handedness[mm]": "handedness takes no mm",
 }
 
 

@@ -226,7 +226,9 @@ def test_truth_without_3d() -> None:
     flat = replace(truth, keypoints_3d=None, valid_3d=np.zeros_like(truth.valid))
     names = values(score(make_predictions(truth), flat, [HANDBENCH]))
     assert not any("mm" in name for name in names)
-    with pytest.raises(ScoreError, match=r"PA-MPJPE\[mm\]: sample test has no 3D labels"):
+    with pytest.raises(
+        ScoreError, match=r"\(PA-MPJPE\[mm\] …\) need 3D labels, and sample test has none"
+    ):
         custom(flat, make_predictions(truth), "PA-MPJPE[mm]")
 
 

@@ -1,0 +1,248 @@
+"""Joint order: whether another order of the 21 joints fits far better, and which one.
+
+Orders that datasets publish are tried first, each also applied the wrong way round and once too
+often. Then comes any order at all: centred hands of one size, the mean distance from every
+predicted to every true joint, and the assignment of least total distance (Kuhn 1955, by
+``scipy.optimize.linear_sum_assignment``). What the fit to the truth leaves open, the bones of the
+predictions and their mesh may still tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from handbench.hand import (
+    BONES,
+    FINGERS,
+    JOINT_NAMES,
+    NATIVE_ORDERS,
+    NUM_JOINTS,
+    bone_lengths,
+    to_canonical,
+)
+from handbench.metrics import align_procrustes, keypoint_errors
+from handbench.scores.evidence import ALL_JOINTS, FEWEST, MM_PER_M, Floats, Hands, Repair, mean
+from handbench.scores.matching import Matched
+
+Order = tuple[int, ...]
+
+# No order but the right one helps an honest model, so less must be gained than by other repairs.
+_ENOUGH = 0.7
+# In fewer hands, joints of a noisy model change places, and bones their order, by chance.
+_FEWEST_FOR_AVERAGES = 20
+# In shape units (root of the mean squared distance from the centre): farther is an outlier.
+_FARTHEST = 3.0
+# Longest bone of a hand as a share of its diagonal: wrist to knuckle, about 0.5 when flat.
+_LONGEST_BONE = 0.6
+# How much worse than the truth a bone must be: noise alone lengthens bones, all of them alike.
+_WORSE = 1.25
+# Joints and mesh of one model are about equally good after alignment; MANO's order makes 35 mm
+# beside 13 mm.
+_JOINTS_OVER_MESH = 1.6
+_MESH_HANDS = 200
+_BAD_JOINTS_MM = 10.0
+
+
+def order_repairs(hands: Hands) -> list[Repair]:
+    """Repairs of the joint order: every known slip, and the order that fits best.
+
+    Parameters
+    ----------
+    hands
+        2D or 3D hands (:mod:`~handbench.scores.evidence`).
+    """
+    if hands.collapsed:
+        return []
+    orders = known_slips()
+    guessed = best_order(hands)
+    if guessed is not None and guessed not in orders.values():
+        moved = [JOINT_NAMES[joint] for joint in ALL_JOINTS if guessed[joint] != joint]
+        which = f" ({', '.join(moved)} changed places)" if len(moved) <= 4 else ""
+        orders[f"in another joint order{which}"] = guessed
+    return [
+        Repair(
+            to_canonical(hands.predicted, order),
+            what,
+            f'where "keypoint_order" is canonical now, set it to {keypoint_order(order)}',
+            joints=tuple(joint for joint in ALL_JOINTS if order[joint] != joint),
+            enough=_ENOUGH,
+        )
+        for what, order in orders.items()
+    ]
+
+
+def known_slips() -> dict[str, Order]:
+    """Slips with published orders: words → order with ``canonical[k] = found[order[k]]``.
+
+    A native hand may be left as it is, or reordered with the inverse; a canonical hand may be
+    reordered as though it were native. Some of these coincide, since most orders undo themselves.
+    """
+    slips: dict[str, Order] = {}
+    for name, native in NATIVE_ORDERS.items():
+        order = np.asarray(native)
+        for what, found in (
+            (f"in the joint order of {name}", order),
+            (f"reordered the wrong way round from {name}", order[order]),
+            (f"reordered from {name} though they were canonical", np.argsort(order)),
+        ):
+            as_tuple = tuple(found.tolist())
+            if as_tuple not in (ALL_JOINTS, *slips.values()):
+                slips[what] = as_tuple
+    return slips
+
+
+def keypoint_order(order: Sequence[int]) -> list[int]:
+    """The list for ``keypoint_order`` in a predictions file: which joint stands at each place.
+
+    Parameters
+    ----------
+    order
+        ``canonical[k] = found[order[k]]``.
+
+    >>> keypoint_order([0, 4, 3, 2, 1, *range(5, 21)])[:6]
+    [0, 4, 3, 2, 1, 5]
+    """
+    places: list[int] = np.argsort(np.asarray(order)).tolist()
+    return places
+
+
+def best_order(hands: Hands) -> Order | None:
+    """The order that brings predicted joints nearest to the true ones, whatever it is.
+
+    Parameters
+    ----------
+    hands
+        2D or 3D hands; those with all joints labelled are used, since the centre of some joints
+        depends on which they are.
+
+    Returns
+    -------
+    `order` with ``canonical[k] = found[order[k]]``, or None: as it is, or too few hands.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    whole = hands.valid.all(axis=1)
+    if whole.sum() < _FEWEST_FOR_AVERAGES:
+        return None
+    found, expected = _shape(hands.predicted[whole]), _shape(hands.labelled[whole])
+    cost = np.empty((NUM_JOINTS, NUM_JOINTS))
+    for joint in ALL_JOINTS:
+        away = np.sqrt(((found - expected[:, joint, None]) ** 2).sum(axis=-1))
+        cost[joint] = np.minimum(away, _FARTHEST).mean(axis=0)
+    order: Order = tuple(linear_sum_assignment(cost)[1].tolist())
+    return None if order == ALL_JOINTS else order
+
+
+def bone_faults(hands: Hands) -> str | None:
+    """Sentence if the bones of the predictions alone cannot be those of a hand.
+
+    Along a finger they get shorter on average, and none is longer than 0.6 of the hand. A rule
+    that the truth itself breaks, as many fists or views along the fingers do, says nothing.
+
+    Parameters
+    ----------
+    hands
+        2D or 3D hands.
+    """
+    if hands.collapsed:
+        return None
+    found = _bones(hands.predicted, np.ones_like(hands.valid))
+    expected = _bones(hands.labelled, hands.valid)
+    if found is None or expected is None:
+        return None
+    longest = int(np.argmax(found - expected))
+    advice = 'are the joints in canonical order? See "keypoint_order"'
+    if found[longest] > max(_LONGEST_BONE, _WORSE * expected[longest]):
+        parent, child = (JOINT_NAMES[joint] for joint in BONES[longest])
+        return (
+            f"{hands.space} hands have impossible bones: expected none longer than "
+            f"{_LONGEST_BONE} of the hand, found {found[longest]:.2f} from {parent} to {child} "
+            f"(truth {expected[longest]:.2f}); {advice}"
+        )
+    levels, true_levels = _levels(found), _levels(expected)
+    grown = 1 + int(levels[1:].argmax())
+    # The mean of many views has short fingers of any proportion, but none too long.
+    if (
+        levels[grown] > _WORSE * max(levels[0], true_levels[grown])
+        and true_levels[0] > true_levels[1:].max()
+    ):
+        return (
+            f"{hands.space} fingers grow towards their tips: expected bones in the ratio "
+            f"{_ratio(true_levels)} from knuckle to tip, found {_ratio(levels)}; {advice}"
+        )
+    return None
+
+
+def mesh_disagrees(sample: Matched) -> str | None:
+    """Sentence if joints are much worse than the mesh of the same model, both aligned by itself.
+
+    Parameters
+    ----------
+    sample
+        Predictions in the rows of the truth, with vertices on both sides; else None.
+    """
+    truth = sample.truth
+    if (
+        sample.keypoints_3d is None
+        or truth.keypoints_3d is None
+        or sample.vertices is None
+        or truth.vertices is None
+        or sample.vertices.shape != truth.vertices.shape
+    ):
+        return None
+    rows = np.flatnonzero(
+        np.isfinite(sample.keypoints_3d).all(axis=(1, 2))
+        & np.isfinite(sample.vertices).all(axis=(1, 2))
+        & np.isfinite(truth.vertices).all(axis=(1, 2))
+        & truth.valid_3d.all(axis=1)
+    )
+    rows = rows[:: max(1, -(-len(rows) // _MESH_HANDS))]
+    if len(rows) < FEWEST:
+        return None
+    joints = _aligned_mm(sample.keypoints_3d[rows], truth.keypoints_3d[rows])
+    mesh = _aligned_mm(sample.vertices[rows], truth.vertices[rows])
+    if joints < max(_BAD_JOINTS_MM, _JOINTS_OVER_MESH * mesh):
+        return None
+    return (
+        f"joints are off by {joints:.1f} mm after Procrustes alignment, but the mesh only by "
+        f"{mesh:.1f} mm ({len(rows):,} hands): expected about the same of one model; are the "
+        'joints in canonical order ("keypoint_order"), and of the same hands as the mesh?'
+    )
+
+
+def _aligned_mm(points: npt.NDArray[np.floating], truth: npt.NDArray[np.floating]) -> float:
+    valid = np.ones(points.shape[:2], dtype=bool)
+    return MM_PER_M * mean(keypoint_errors(align_procrustes(points, truth, valid), truth, valid))
+
+
+def _shape(points: Floats) -> Floats:
+    """Hands (N, 21, D) about their centre in units of their own size."""
+    centred = points - points.mean(axis=1, keepdims=True)
+    size = np.sqrt((centred**2).sum(axis=-1).mean(axis=1))
+    shape: Floats = centred / np.where(size > 0, size, 1.0)[:, None, None]
+    return shape
+
+
+def _bones(points: Floats, valid: npt.NDArray[np.bool_]) -> Floats | None:
+    """Median length (20,) of every bone as a share of the hand's diagonal; None if unknown."""
+    whole = points[valid.all(axis=1)]
+    diagonal = np.linalg.norm(np.ptp(whole, axis=1), axis=-1) if len(whole) else np.zeros(0)
+    whole, diagonal = whole[diagonal > 0], diagonal[diagonal > 0]
+    if len(whole) < _FEWEST_FOR_AVERAGES:
+        return None
+    median: Floats = np.median(bone_lengths(whole) / diagonal[:, None], axis=0)
+    return median
+
+
+def _levels(bones: Floats) -> Floats:
+    """Mean over fingers (3,) of the bones from knuckle to tip; bone j - 1 ends in joint j."""
+    chains = np.array([[bones[joint - 1] for joint in joints[1:]] for joints in FINGERS.values()])
+    levels: Floats = chains.mean(axis=0)
+    return levels
+
+
+def _ratio(levels: Floats) -> str:
+    return " : ".join(f"{length:.2f}" for length in levels)
