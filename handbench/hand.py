@@ -70,20 +70,20 @@ JOINT_TYPES: dict[str, tuple[int, ...]] = {
 """Joints by their place along the finger."""
 
 NATIVE_ORDERS: dict[str, tuple[int, ...]] = {
-    "RHD (tip first within each finger)": (
-        *(0, 4, 3, 2, 1, 8, 7, 6, 5, 12, 11, 10, 9, 16, 15, 14, 13, 20, 19, 18, 17),
-    ),
-    "MANO / HO-3D (index, middle, pinky, ring, thumb, then tips)": (
-        *(0, 13, 14, 15, 16, 1, 2, 3, 17, 4, 5, 6, 18, 10, 11, 12, 19, 7, 8, 9, 20),
-    ),
-    "InterHand2.6M (tip first, wrist last)": (
-        *(20, 3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12, 19, 18, 17, 16),
-    ),
-    "STB (pinky first)": (
-        *(0, 17, 18, 19, 20, 13, 14, 15, 16, 9, 10, 11, 12, 5, 6, 7, 8, 1, 2, 3, 4),
-    ),
+    "rhd": (0, 4, 3, 2, 1, 8, 7, 6, 5, 12, 11, 10, 9, 16, 15, 14, 13, 20, 19, 18, 17),
+    "mano": (0, 13, 14, 15, 16, 1, 2, 3, 17, 4, 5, 6, 18, 10, 11, 12, 19, 7, 8, 9, 20),
+    "interhand": (20, 3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12, 19, 18, 17, 16),
+    "stb": (0, 17, 18, 19, 20, 13, 14, 15, 16, 9, 10, 11, 12, 5, 6, 7, 8, 1, 2, 3, 4),
 }
-"""Orders that hands are published in: ``canonical[k] = native[order[k]]``."""
+"""Orders that hands are published in, by name: ``canonical[k] = native[order[k]]``."""
+
+ORDER_WORDS: dict[str, str] = {
+    "rhd": "RHD (tip first within each finger)",
+    "mano": "MANO and HO-3D (index, middle, pinky, ring, thumb, then tips)",
+    "interhand": "InterHand2.6M (tip first, wrist last)",
+    "stb": "STB (pinky first)",
+}
+"""What each of :data:`NATIVE_ORDERS` is, for messages."""
 
 FINGER_COLORS: dict[str, str] = {
     "wrist": "#8a8f98",

@@ -233,6 +233,7 @@ def _attributes(
 
 def _header(source: Source, name: str) -> dict[str, Any]:
     manifest = source.manifest
+    noise = {"label_noise_px": manifest.label_noise_px, "label_noise_mm": manifest.label_noise_mm}
     return {
         "dataset": name,
         "title": manifest.title,
@@ -243,6 +244,7 @@ def _header(source: Source, name: str) -> dict[str, Any]:
         "publish_images": manifest.publish_images,
         "sources": source.files(),
         "dropped": to_json(source.dropped, indent=False).decode(),
+        **{key: value for key, value in noise.items() if value is not None},
     }
 
 

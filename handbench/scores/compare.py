@@ -1,29 +1,23 @@
 """Several models on the same data: who may be ranked with whom, and which differences are real.
 
 Only results with equal signatures share a ranking. Within one, each model is tested against the
-best by a paired permutation test on whole groups: if two models were alike, swapping their errors
-on any group of hands would change nothing, so the signs of the groups' differences are flipped at
-random. p-values are corrected by Holm's method for the number of models tested.
+best (:mod:`handbench.scores.paired`), and p-values are corrected by Holm's method for the number of
+models tested. Where the error of the labels themselves is known, smaller differences are marked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
-from handbench.errors import ScoreError
-from handbench.scores.intervals import MIN_CLUSTERS
+from handbench.metrics import epe
 from handbench.scores.metric import Metric
+from handbench.scores.paired import PairedTest, holm, paired_test
 from handbench.scores.protocol import Protocol
 from handbench.scores.results import Evaluation, MetricValue, Results
 
-Floats = npt.NDArray[np.float64]
-
-PERMUTATIONS = 9999
-SEED = 0
 LEVEL = 0.05
 
 
@@ -41,9 +35,12 @@ class Row:
         Value of the metric that ranks.
     coverage
         Share of expected hands that were predicted.
-    difference, p
-        To the best model: mean difference of paired scores and Holm-corrected p-value; None for
-        the best itself and where a test is not possible.
+    difference, p, effect
+        To the best model: mean difference of paired scores, Holm-corrected p-value and Cohen's d
+        of the groups' differences; None for the best itself and where a test is not possible.
+    below_noise
+        Says that the mean errors differ from the best's by less than the labels' own error; ""
+        where they do not, or that error is not known.
     """
 
     rank: int | None
@@ -52,6 +49,8 @@ class Row:
     coverage: float
     difference: float | None = None
     p: float | None = None
+    effect: float | None = None
+    below_noise: str = ""
 
     @property
     def distinguishable(self) -> bool | None:
@@ -110,28 +109,60 @@ def _rank(models: Sequence[tuple[str, Evaluation, Results]], protocol: Protocol)
     keys = [worst if value.value is None else value.value for value in values]
     order = sorted(range(len(models)), key=keys.__getitem__, reverse=not metric.is_distance)
     ranked = [i for i in order if values[i].value is not None and not remark]
-    differences: dict[int, tuple[float | None, float | None]] = {}
+    tests: dict[int, PairedTest] = {}
+    noise: dict[int, str] = {}
     if ranked:
         best = models[ranked[0]][1]
         tests = {i: _test(models[i][1], best, protocol) for i in ranked[1:]}
-        corrected = holm([p for _, p in tests.values()])
-        differences = {i: (tests[i][0], p) for i, p in zip(tests, corrected)}
+        corrected = holm([test.p for test in tests.values()])
+        tests = {i: replace(tests[i], p=p) for i, p in zip(tests, corrected)}
+        noise = {i: _below_noise(models[i][1], best, metric) for i in ranked[1:]}
     rows = []
     for i in order:
         # A tie shares its rank.
         place = 1 + sum(_better(keys[j], keys[i], metric) for j in ranked) if i in ranked else None
-        difference, p = differences.get(i, (None, None))
-        rows.append(Row(place, models[i][0], values[i], coverages[i], difference, p))
+        test = tests.get(i, PairedTest())
+        rows.append(
+            Row(
+                place,
+                models[i][0],
+                values[i],
+                coverages[i],
+                difference=test.difference,
+                p=test.p,
+                effect=test.effect,
+                below_noise=noise.get(i, ""),
+            )
+        )
     return Ranking(protocol.tag, models[0][2].signature, name, rows, remark)
 
 
-def _test(
-    evaluation: Evaluation, best: Evaluation, protocol: Protocol
-) -> tuple[float | None, float | None]:
+def _test(evaluation: Evaluation, best: Evaluation, protocol: Protocol) -> PairedTest:
     scores, other = evaluation.primary.get(protocol.name), best.primary.get(protocol.name)
-    if scores is None or other is None:
-        return None, None
-    return paired_test(scores, other, best.errors.cluster, protocol.primary)
+    if scores is None or other is None or protocol.primary.stat != "mean":
+        return PairedTest()  # not a mean of scores of hands
+    errors = best.errors
+    return paired_test(scores, other, errors.cluster, protocol.primary.avg, errors.is_right)
+
+
+def _below_noise(evaluation: Evaluation, best: Evaluation, metric: Metric) -> str:
+    """Sentence if two models' mean errors differ by less than the labels' own error."""
+    unit = "mm" if metric.is_3d else "px"
+    noise = best.label_noise.get(unit)
+    one, other = (
+        e.errors.root_mm if metric.is_3d else e.errors.errors_px for e in (evaluation, best)
+    )
+    if noise is None or one is None or other is None:
+        return ""
+    # A missed hand has no distance, so only hands that both found can be compared.
+    both = np.isfinite(one) & np.isfinite(other)
+    if not both.any():
+        return ""
+    gap = abs(epe(np.where(both, one - other, np.nan)))
+    if gap >= noise:
+        return ""
+    measure = "MPJPE[mm,root=0]" if metric.is_3d else "EPE[px]"
+    return f"{measure} differs by {gap:.2g} {unit}, less than the labels' own error ({noise:g})"
 
 
 def _better(one: float, other: float, metric: Metric) -> bool:
@@ -140,80 +171,3 @@ def _better(one: float, other: float, metric: Metric) -> bool:
 
 def _coverage(results: Results) -> float:
     return results.samples["predicted"] / max(1, results.samples["expected"])
-
-
-def paired_test(
-    scores: Floats,
-    other: Floats,
-    cluster: npt.NDArray[np.str_],
-    metric: Metric,
-    *,
-    permutations: int = PERMUTATIONS,
-    seed: int = SEED,
-) -> tuple[float | None, float | None]:
-    """Sign-flip permutation test on groups of hands.
-
-    Parameters
-    ----------
-    scores, other
-        (N, K) scores of two models on the same hands; a joint counts where both have a score.
-    cluster
-        (N,) group of each hand: its difference is kept or flipped as a whole.
-    metric
-        Says whether joints are averaged first.
-    permutations
-        Random sign patterns; with the observed one added, the smallest possible p is
-        1 / (permutations + 1).
-    seed
-        Of the random numbers.
-
-    Returns
-    -------
-    difference
-        Mean of `scores` - `other`, averaged as the metric is; None if no joint is shared.
-    p
-        Two-sided; None with fewer than :data:`~handbench.scores.intervals.MIN_CLUSTERS` groups.
-    """
-    if scores.shape != other.shape:
-        raise ScoreError(
-            f"a paired test needs the same hands, found shapes {scores.shape} and {other.shape}"
-        )
-    both = np.isfinite(scores) & np.isfinite(other)
-    if not both.any():
-        return None, None
-    counts = both.sum(axis=0)
-    if metric.avg == "joint":
-        weights = 1.0 / (np.maximum(counts, 1) * (counts > 0).sum())
-    else:
-        weights = np.full(len(counts), 1.0 / counts.sum())
-    differences = np.where(both, scores - other, 0.0) @ weights
-    names, index = np.unique(cluster, return_inverse=True)
-    sums = np.bincount(index, weights=differences, minlength=len(names))
-    total = float(sums.sum())
-    if len(names) < MIN_CLUSTERS:
-        return total, None
-    rng = np.random.default_rng(seed)
-    as_large = 0
-    # Sums that are equal but for rounding count as equally large.
-    limit = abs(total) * (1 - 1e-9)
-    step = max(1, 4_000_000 // len(names))
-    for start in range(0, permutations, step):
-        rows = min(step, permutations - start)
-        signs = rng.integers(0, 2, size=(rows, len(names)), dtype=np.int8) * 2.0 - 1.0
-        as_large += int((np.abs(signs @ sums) >= limit).sum())
-    return total, (as_large + 1) / (permutations + 1)
-
-
-def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Holm's step-down correction; None stays None and does not count as a test.
-
-    >>> holm([0.01, 0.04, 0.03])
-    [0.03, 0.06, 0.06]
-    """
-    tested = sorted((p, i) for i, p in enumerate(p_values) if p is not None)
-    corrected: list[float | None] = [None] * len(p_values)
-    largest = 0.0
-    for rank_, (p, i) in enumerate(tested):
-        largest = max(largest, min(1.0, p * (len(tested) - rank_)))
-        corrected[i] = largest
-    return corrected

@@ -18,12 +18,14 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
+from handbench.errors import ScoreError
 from handbench.hand import FINGERS, NUM_JOINTS, WRIST
 from handbench.metrics import keypoint_errors, normalise, tight_size
 from handbench.scores.matching import Matched
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
+Codes = npt.NDArray[np.uint8]
 
 GOOD = 0.05
 """Largest error of a good keypoint, and largest distance at which a point is taken for another
@@ -49,9 +51,6 @@ FIT_PASSES = 4
 MIRRORED_M = 0.015
 """Depth error from which a mirrored depth counts, metres: a finger's thickness."""
 
-DEPTH_M = 0.03
-"""Largest depth error of a keypoint that is right in the image, metres: about a phalanx."""
-
 
 class KeypointClass(IntEnum):
     """What happened to a keypoint."""
@@ -71,11 +70,28 @@ class KeypointClass(IntEnum):
 NAMES: tuple[str, ...] = tuple(kind.name.lower().replace("_", " ") for kind in KeypointClass)
 """Names of the classes, by code."""
 
+MEANINGS: tuple[str, ...] = (
+    f"within {GOOD:g} of its place",
+    f"within {JITTER:g} of its place",
+    "near nothing that would explain it",
+    "at a joint of another finger",
+    "at another joint of its own finger",
+    "at the same joint of another hand in the image",
+    "right once the hand is shifted and scaled",
+    "right in the image, mirrored in depth",
+    "two explanations are equally near",
+    "nothing was predicted",
+)
+"""What each class means, in tight boxes, by code."""
+
 NOT_DIAGNOSED = 255
 """Code of keypoints without 2D label, and of hands whose labels span no box."""
 
 _FINGER: npt.NDArray[np.intp] = np.array([-1, *np.repeat(np.arange(len(FINGERS)), 4)])
 """Finger 0-4 of every joint; -1 for the wrist."""
+
+_BASE: npt.NDArray[np.intp] = np.array([WRIST, *np.repeat([f[0] for f in FINGERS.values()], 4)])
+"""The joint at which every joint's finger starts; the wrist for the wrist."""
 
 
 @dataclass(frozen=True)
@@ -86,16 +102,20 @@ class Classified:
     ----------
     codes
         (N, 21) uint8: a :class:`KeypointClass`, or :data:`NOT_DIAGNOSED`.
+    errors
+        (N, 21) distance of each keypoint from its place, tight boxes: NaN where not diagnosed,
+        inf where nothing was predicted.
     landed
         (N, 21) int8: the joint at which a swapped or inverted point lies; -1 elsewhere.
     shift
-        (N, 2) of hands misplaced as a whole, in tight boxes: centre of the prediction minus
-        centre of the truth. NaN for other hands.
+        (N, 2) of hands misplaced as a whole, in tight boxes: how far the keypoints that the fit
+        rests on lie, on average, right and below of their places. NaN for other hands.
     scale
         (N,) of such hands: size of the prediction over that of the truth. NaN for others.
     """
 
-    codes: npt.NDArray[np.uint8]
+    codes: Codes
+    errors: Floats
     landed: npt.NDArray[np.int8]
     shift: Floats
     scale: Floats
@@ -107,20 +127,26 @@ def classify(matched: Matched) -> Classified:
     Parameters
     ----------
     matched
-        Truth with 2D labels, and predictions; without 2D predictions every hand is missed.
+        Truth with 2D labels, and 2D predictions.
+
+    Raises
+    ------
+    ScoreError
+        If there are no 2D labels or no 2D predictions.
 
     Notes
     -----
     What explains the whole hand comes first (other hand, whole hand), then what lies near its own
-    place (good, jitter, depth flip), then what single points suggest (swap, inversion, other hand,
+    place (depth flip, good, jitter), then what single points suggest (swap, inversion, other hand,
     ambiguous). The rest is a miss.
     """
-    truth = matched.truth
+    truth, predicted = matched.truth, matched.keypoints
+    if predicted is None or not truth.valid.any():
+        raise ScoreError(_nothing_to_diagnose(matched))
     size = tight_size(truth.keypoints, truth.valid)
     size = np.where(size > 0, size, np.nan)
     labelled = truth.valid & np.isfinite(size)[:, None]
     points = np.where(labelled[..., None], truth.keypoints, np.nan)
-    predicted = np.full_like(points, np.nan) if matched.keypoints is None else matched.keypoints
     errors = normalise(keypoint_errors(predicted, points, labelled), size)
     near = errors <= JITTER
     wrong = np.isfinite(errors) & ~near
@@ -129,28 +155,42 @@ def classify(matched: Matched) -> Classified:
     codes[labelled] = KeypointClass.MISSED_HAND
     codes[near] = KeypointClass.JITTER
     codes[errors <= GOOD] = KeypointClass.GOOD
-    codes[near & _wrong_depth(matched, near)] = KeypointClass.DEPTH_FLIP
-
-    other, on_other = _other_hand(predicted, points, size, truth.image_id)
-    landed = _explain(codes, wrong, predicted, points, size, other)
+    codes[near & _mirrored_depth(matched, near)] = KeypointClass.DEPTH_FLIP
 
     fit = _fit_whole_hand(predicted, points, size, errors)
     whole = ((fit.errors <= GOOD) & (errors > GOOD)) | ((fit.errors <= JITTER) & wrong)
     codes[whole] = KeypointClass.WHOLE_HAND
+    other, on_other = _other_hand(predicted, points, size, truth.image_id)
     codes[on_other & wrong] = KeypointClass.OTHER_HAND
+    alone = wrong & ~whole & ~on_other
+    landed = _explain(codes, alone, predicted, points, size, other)
 
-    moved = ((codes == KeypointClass.SWAP) | (codes == KeypointClass.INVERSION)) & wrong
     misplaced = (codes == KeypointClass.WHOLE_HAND).any(axis=1)
     return Classified(
         codes=codes,
-        landed=np.where(moved, landed, np.int8(-1)),
+        errors=errors,
+        landed=landed,
         shift=np.where(misplaced[:, None], fit.shift, np.nan),
         scale=np.where(misplaced, fit.scale, np.nan),
     )
 
 
-def _wrong_depth(matched: Matched, near: Bools) -> Bools:
-    """(N, 21): the depth from the wrist is mirrored, or wrong by more than :data:`DEPTH_M`.
+def _nothing_to_diagnose(matched: Matched) -> str:
+    truth, predictions = matched.truth, matched.predictions
+    lacking = (
+        f"the labels of {truth.dataset} {truth.split}"
+        if matched.keypoints is not None
+        else predictions.origin or f"the predictions of {predictions.name}"
+    )
+    return (
+        "a diagnosis sorts errors by where keypoints lie in the image and needs 2D labels and "
+        f"2D predictions, but {lacking} hold no 2D keypoints: project them, or leave the "
+        "diagnosis out"
+    )
+
+
+def _mirrored_depth(matched: Matched, near: Bools) -> Bools:
+    """(N, 21): the depth is mirrored at the wrist, or at the base of the finger.
 
     An image does not tell the size of a hand. So the predicted hand is first scaled to fit the
     truth's x and y from the wrist; keypoints that are right in the image (`near`) decide.
@@ -158,39 +198,36 @@ def _wrong_depth(matched: Matched, near: Bools) -> Bools:
     truth, found = matched.truth, matched.keypoints_3d
     if truth.keypoints_3d is None or found is None:
         return np.zeros(near.shape, dtype=bool)
-    g = truth.keypoints_3d - truth.keypoints_3d[:, [WRIST]]
-    p = found - found[:, [WRIST]]
-    there = np.asarray(np.isfinite(p + g).all(axis=-1))
-    used = (near & truth.valid_3d & there)[..., None]
-    x, y = np.where(used, p, 0.0)[..., :2], np.where(used, g, 0.0)[..., :2]
+    labels = np.where(truth.valid_3d[..., None], truth.keypoints_3d, np.nan)
+    g, p = labels - labels[:, [WRIST]], found - found[:, [WRIST]]
+    used = near & np.isfinite(p + g).all(axis=-1)
+    x = np.where(used[..., None], p, 0.0)[..., :2]
+    y = np.where(used[..., None], g, 0.0)[..., :2]
     spread = (x * x).sum(axis=(1, 2))
     scale = (x * y).sum(axis=(1, 2)) / np.where(spread > 0, spread, np.nan)
-    expected, predicted = g[..., 2], np.where(scale > 0, scale, np.nan)[:, None] * p[..., 2]
-    error, error_if_mirrored = np.abs(predicted - expected), np.abs(predicted + expected)
-    mirrored = (error > MIRRORED_M) & (error_if_mirrored < 0.5 * error)
-    known = truth.valid_3d & truth.valid_3d[:, [WRIST]]
-    wrong: Bools = known & (mirrored | (error > DEPTH_M))
-    return wrong
+    scale[(used.sum(axis=1) < FIT_JOINTS) | ~(scale > 0)] = np.nan
+    depth, expected = scale[:, None] * p[..., 2], g[..., 2]
+    error = np.abs(depth - expected)
+    at_wrist = np.abs(depth + expected)
+    at_base = np.abs(depth - (2 * expected[:, _BASE] - expected))
+    # fmin: the wrist will do where the finger's base is not labelled.
+    mirrored: Bools = (error > MIRRORED_M) & (np.fmin(at_wrist, at_base) < 0.5 * error)
+    return mirrored
 
 
 def _explain(
-    codes: npt.NDArray[np.uint8],
-    wrong: Bools,
-    predicted: Floats,
-    points: Floats,
-    size: Floats,
-    other: Floats,
+    codes: Codes, alone: Bools, predicted: Floats, points: Floats, size: Floats, other: Floats
 ) -> npt.NDArray[np.int8]:
-    """Write the class of each wrong point, by what lies nearest to it, into `codes`.
+    """Write the class of each point that must be explained alone, by what is nearest to it.
 
     Parameters
     ----------
     codes
-        (N, 21), changed where `wrong`.
-    wrong
-        (N, 21): points that are not near their own place.
+        (N, 21), changed where `alone`.
+    alone
+        (N, 21): points that are not near their own place, and of no hand misplaced as a whole.
     predicted, points
-        (N, 21, 2) px; NaN where unlabelled.
+        (N, 21, 2) px; `points` are NaN where unlabelled.
     size
         (N,) px.
     other
@@ -198,28 +235,31 @@ def _explain(
 
     Returns
     -------
-    (N, 21) int8: nearest joint of the same hand that explains the point, or -1.
+    (N, 21) int8: joint at which a swapped or inverted point lies, -1 elsewhere.
     """
     landed = np.full(codes.shape, -1, dtype=np.int8)
     kinds = np.array(
         [KeypointClass.INVERSION, KeypointClass.SWAP, KeypointClass.OTHER_HAND], dtype=np.uint8
     )
     for joint in range(NUM_JOINTS):
-        rows = np.flatnonzero(wrong[:, joint])
+        rows = np.flatnonzero(alone[:, joint])
         gap = _distances(predicted[rows, joint, None], points[rows], size[rows, None])
-        # No finger is left for the wrist, and the wrist is left out of every finger.
-        same = (_FINGER[joint] == _FINGER) & (_FINGER >= 0) & (np.arange(NUM_JOINTS) != joint)
-        foreign = (_FINGER[joint] != _FINGER) & (_FINGER >= 0) & (_FINGER[joint] >= 0)
+        # The wrist is of no finger: it lies at no finger's joint, and no joint lies at it.
+        fingers = (_FINGER >= 0) & (_FINGER[joint] >= 0)
+        same = fingers & (_FINGER == _FINGER[joint]) & (np.arange(NUM_JOINTS) != joint)
         own = np.where(same, gap, np.inf)
-        others = np.where(foreign, gap, np.inf)
-        found = np.stack([own.min(axis=1), others.min(axis=1), other[rows, joint]], axis=1)
+        foreign = np.where(fingers & (_FINGER != _FINGER[joint]), gap, np.inf)
+        found = np.stack([own.min(axis=1), foreign.min(axis=1), other[rows, joint]], axis=1)
         best = found.argmin(axis=1)
         first, second = np.sort(found, axis=1)[:, :2].T
         kind = np.where(first <= GOOD, kinds[best], np.uint8(KeypointClass.MISS))
         # A second explanation counts only where it would do on its own.
         unclear = (second <= GOOD) & (second <= first + CLEAR)
-        codes[rows, joint] = np.where(unclear, np.uint8(KeypointClass.AMBIGUOUS), kind)
-        landed[rows, joint] = np.where(best == 0, own.argmin(axis=1), others.argmin(axis=1))
+        kind[unclear] = KeypointClass.AMBIGUOUS
+        codes[rows, joint] = kind
+        nearest = np.where(best == 0, own.argmin(axis=1), foreign.argmin(axis=1))
+        moved = (kind == KeypointClass.SWAP) | (kind == KeypointClass.INVERSION)
+        landed[rows, joint] = np.where(moved, nearest, -1)
     return landed
 
 
@@ -244,7 +284,8 @@ def _other_hand(
         (N, 21): the point lies within :data:`JITTER` of a hand on which :data:`MOST` of the
         labelled keypoints lie so.
     """
-    _, image, members = np.unique(image_id, return_inverse=True, return_counts=True)
+    names, image, members = np.unique(image_id, return_inverse=True, return_counts=True)
+    members[names == ""] = 1  # which photo is not known
     order = np.argsort(image, kind="stable")
     start = np.cumsum(members) - members
     place = np.empty(len(image), dtype=np.intp)
@@ -304,7 +345,7 @@ def _fit_whole_hand(predicted: Floats, points: Floats, size: Floats, errors: Flo
     p, g = np.where(unknown, 0.0, predicted[rows]), np.where(unknown, 0.0, points[rows])
     kept = found
     for _ in range(FIT_PASSES):
-        moved, scale = _shift_and_scale(p, g, kept)
+        moved, shift, scale = _shift_and_scale(p, g, kept)
         after = np.where(found, _distances(moved, g, size[rows, None]), np.inf)
         rank = after.argsort(axis=1, kind="stable").argsort(axis=1)
         kept = found & (rank < np.ceil(MOST * count)[:, None])
@@ -315,24 +356,27 @@ def _fit_whole_hand(predicted: Floats, points: Floats, size: Floats, errors: Flo
         & ((after <= JITTER).sum(axis=1) >= MOST * count)
         & (_median(after, count) <= 0.5 * _median(before, count))
     )
-    rows = rows[explained]
-    fit.errors[rows] = after[explained]
-    fit.scale[rows] = 1.0 / scale[explained]
-    mean_shift = (p - g).sum(axis=1)[explained] / count[explained, None]
-    fit.shift[rows] = mean_shift / size[rows, None]
+    fit.errors[rows[explained]] = after[explained]
+    fit.scale[rows[explained]] = 1.0 / scale[explained]
+    fit.shift[rows[explained]] = (shift / size[rows, None])[explained]
     return fit
 
 
-def _shift_and_scale(p: Floats, g: Floats, kept: Bools) -> tuple[Floats, Floats]:
-    """Least squares Σ |s·p + t - g|² over the kept points: s·p + t (N, 21, 2) and s (N,)."""
+def _shift_and_scale(p: Floats, g: Floats, kept: Bools) -> tuple[Floats, Floats, Floats]:
+    """Least squares Σ |s·p + t - g|² over the kept points.
+
+    Returns
+    -------
+    (N, 21, 2) moved points s·p + t; (N, 2) mean of p - g over the kept points; (N,) s.
+    """
     weight = kept[..., None] / kept.sum(axis=1)[:, None, None]
     mean_p, mean_g = (weight * p).sum(axis=1), (weight * g).sum(axis=1)
-    p, g = p - mean_p[:, None], g - mean_g[:, None]
-    spread = (weight * p * p).sum(axis=(1, 2))
+    from_mean = p - mean_p[:, None]
+    spread = (weight * from_mean * from_mean).sum(axis=(1, 2))
     # A prediction collapsed to a point has no scale; 0 is refused by the caller.
-    scale = (weight * p * g).sum(axis=(1, 2)) / np.where(spread > 0, spread, np.inf)
-    moved: Floats = scale[:, None, None] * p + mean_g[:, None]
-    return moved, scale
+    scale = (weight * from_mean * g).sum(axis=(1, 2)) / np.where(spread > 0, spread, np.inf)
+    moved: Floats = scale[:, None, None] * from_mean + mean_g[:, None]
+    return moved, mean_p - mean_g, scale
 
 
 def _median(values: Floats, count: npt.NDArray[np.intp]) -> Floats:

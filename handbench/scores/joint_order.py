@@ -20,6 +20,7 @@ from handbench.hand import (
     JOINT_NAMES,
     NATIVE_ORDERS,
     NUM_JOINTS,
+    ORDER_WORDS,
     bone_lengths,
     to_canonical,
 )
@@ -81,8 +82,8 @@ def known_slips() -> dict[str, Order]:
     reordered as though it were native. Some of these coincide, since most orders undo themselves.
     """
     slips: dict[str, Order] = {}
-    for name, native in NATIVE_ORDERS.items():
-        order = np.asarray(native)
+    for key, native in NATIVE_ORDERS.items():
+        name, order = ORDER_WORDS[key], np.asarray(native)
         for what, found in (
             (f"in the joint order of {name}", order),
             (f"reordered the wrong way round from {name}", order[order]),

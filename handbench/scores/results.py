@@ -294,6 +294,8 @@ class Evaluation:
     primary
         Protocol name → (N, 21) score of each joint under the metric that ranks: its average is
         the metric's value, NaN is left out. Paired tests and groups of hands are made from it.
+    label_noise
+        ``"px"``, ``"mm"`` → mean error of the labels themselves, where the data's manifest gives it.
     """
 
     results: list[Results]
@@ -303,3 +305,4 @@ class Evaluation:
     duplicate: list[str]
     warnings: list[str] = field(default_factory=list)
     primary: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
+    label_noise: dict[str, float] = field(default_factory=dict)

@@ -35,6 +35,7 @@ from handbench.scores.metric import Metric
 from handbench.scores.names import parse
 from handbench.scores.protocol import Protocol
 from handbench.scores.protocols import custom_protocol, find_protocol
+from handbench.scores.refusals import check_predictions, check_truth
 from handbench.scores.results import Evaluation, MetricValue, Results, SampleErrors
 from handbench.scores.sanity import warnings_about
 from handbench.scores.truth import Truth, read_truth
@@ -130,6 +131,8 @@ def score(
     -------
     Evaluation; see :func:`evaluate` for what is raised.
     """
+    check_truth(truth)
+    check_predictions(predictions)
     matched = match(predictions, truth)
     contributions = Contributions(matched, protocols)
     made = {**provenance(), **(origin or {}), "predictions_sha256": predictions.sha256 or None}
@@ -146,8 +149,9 @@ def score(
         missing=matched.missing,
         extra=matched.extra,
         duplicate=matched.duplicate,
-        warnings=warnings_about(matched),
+        warnings=[*predictions.notes, *warnings_about(matched)],
         primary=primary,
+        label_noise=truth.label_noise,
     )
 
 
@@ -170,7 +174,8 @@ class Groups:
         if self.number < MIN_CLUSTERS:
             return f"no interval: only {self.number} groups ({self.unit})"
         interval = f"interval: {RESAMPLES:,} resamples of {self.number:,} groups ({self.unit})"
-        return interval + (", unreliable" if self.number < RELIABLE_CLUSTERS else "")
+        interval += ", unreliable" if self.number < RELIABLE_CLUSTERS else ""
+        return interval + "; without the variance between training runs"
 
 
 def signature(protocol: Protocol, matched: Matched) -> str:

@@ -221,7 +221,8 @@ def ranking_text(ranking: Ranking) -> str:
         verdict = ""
         if row.p is not None and row.difference is not None:
             sign = "differs" if row.distinguishable else "not distinguishable"
-            verdict = f"{sign} from the best ({row.difference:+.4g}, p = {row.p:.4f})"
+            effect = "" if row.effect is None else f", d = {row.effect:+.2f}"
+            verdict = f"{sign} from the best ({row.difference:+.4g}, p = {row.p:.4f}{effect})"
         place = NOTHING if row.rank is None else str(row.rank)
         value, ends = number(row.metric), interval(row.metric)
         rows.append([place, row.label, value, ends, f"{row.coverage:.1%}", verdict])
@@ -231,8 +232,10 @@ def ranking_text(ranking: Ranking) -> str:
     if any(row.p is not None for row in ranking.rows):
         lines.append(
             "paired test: signs of whole groups flipped at random, two-sided, Holm-corrected; "
-            "not distinguishable means p ≥ 0.05"
+            "not distinguishable means p ≥ 0.05; d: mean difference of groups over its standard "
+            "deviation"
         )
+    lines += [f"{row.label}: {row.below_noise}" for row in ranking.rows if row.below_noise]
     if ranking.remark:
         lines.append(ranking.remark)
     return "\n".join(lines)

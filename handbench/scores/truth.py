@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -63,8 +63,8 @@ class Truth:
         (N,) float64, source px (squared); None where the split has none.
     vertices
         (N, V, 3) float32 m in the source camera; None unless asked for and stored.
-    label_noise_px, label_noise_mm
-        Known error of the labels themselves, or None.
+    label_noise
+        ``"px"``, ``"mm"`` → mean error of the labels themselves, where it is known.
     """
 
     dataset: str
@@ -93,8 +93,7 @@ class Truth:
     hand_area_px2: Floats | None = None
     head_size_px: Floats | None = None
     vertices: npt.NDArray[np.float32] | None = None
-    label_noise_px: float | None = None
-    label_noise_mm: float | None = None
+    label_noise: dict[str, float] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.sample_id)
@@ -212,8 +211,11 @@ def read_truth(data: HandFile, split: str, *, vertices: bool = False) -> Truth:
         hand_area_px2=optional("hand_area_px2"),
         head_size_px=optional("head_size_px"),
         vertices=_source_vertices(reader, to_source) if vertices else None,
-        label_noise_px=_label_noise(data, "label_noise_px"),
-        label_noise_mm=_label_noise(data, "label_noise_mm"),
+        label_noise={
+            unit: float(data.attributes[name])
+            for unit, name in (("px", "label_noise_px"), ("mm", "label_noise_mm"))
+            if name in data.attributes
+        },
     )
     # A hand without any label cannot be right or wrong, so no prediction is expected for it.
     return truth if labelled.all() else truth.rows(labelled)
@@ -246,11 +248,6 @@ def _source_vertices(reader: SplitReader, to_source: Floats) -> npt.NDArray[np.f
             rows = slice(start, start + 1000)
             stored[rows] = stored[rows] @ np.swapaxes(to_source[rows], 1, 2)
     return stored
-
-
-def _label_noise(data: HandFile, name: str) -> float | None:
-    value = data.attributes.get(name)
-    return None if value is None else float(value)
 
 
 def _check_crops(reader: SplitReader, path: str) -> None:

@@ -94,6 +94,8 @@ class Manifest:
     traps: tuple[str, ...] = ()
     instructions: str = ""
     image_size: tuple[int, ...] = field(default=())
+    label_noise_px: float | None = None
+    label_noise_mm: float | None = None
 
     def to_canonical_3d(self, native: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
         """Native 3D joints (..., 21, 3) → canonical order, metres, OpenCV axes."""

@@ -7,12 +7,12 @@ import pytest
 from generators.scored import make_predictions, make_truth
 
 from handbench.errors import ScoreError
-from handbench.scores.compare import holm, paired_test, rank
+from handbench.scores.compare import rank
 from handbench.scores.names import parse
 from handbench.scores.protocols import HANDBENCH, MMPOSE, custom_protocol
 from handbench.scores.results import Evaluation
 from handbench.scores.scoring import score
-from handbench.scores.text import why_apart
+from handbench.scores.text import ranking_text, why_apart
 
 TRUTH = make_truth(40)
 
@@ -87,56 +87,6 @@ def test_ranking_by_coverage_has_no_test() -> None:
     ]
 
 
-# --- the test itself -----------------------------------------------------------------------------
-
-
-def test_p_of_a_constant_difference_is_the_chance_of_equal_signs() -> None:
-    scores, other = np.ones((6, 21)), np.zeros((6, 21))
-    cluster = np.arange(6).astype(str)
-    difference, p = paired_test(scores, other, cluster, parse("EPE[px]"), permutations=20_000)
-    assert difference == pytest.approx(1.0)
-    assert p == pytest.approx(2 / 2**6, abs=0.004)
-
-
-def test_p_is_uniform_when_models_are_alike() -> None:
-    rng = np.random.default_rng(0)
-    cluster = np.arange(30).astype(str)
-    p_values = []
-    for _ in range(200):
-        scores, other = rng.normal(size=(2, 30, 1))
-        _, p = paired_test(scores, other, cluster, parse("EPE[px]"), permutations=199)
-        p_values.append(p)
-    assert np.mean(np.array(p_values) < 0.2) == pytest.approx(0.2, abs=0.08)
-
-
-def test_groups_are_flipped_as_a_whole() -> None:
-    rng = np.random.default_rng(0)
-    per_group = rng.normal(0.4, 1.0, size=12)
-    scores = np.repeat(per_group, 50)[:, None]
-    cluster = np.repeat(np.arange(12), 50).astype(str)
-    _, grouped = paired_test(scores, 0 * scores, cluster, parse("EPE[px]"))
-    _, single = paired_test(scores, 0 * scores, np.arange(600).astype(str), parse("EPE[px]"))
-    assert single is not None
-    assert grouped is not None
-    assert single < 0.001 < 0.05 < grouped
-
-
-def test_only_shared_joints_are_compared() -> None:
-    scores, other = np.full((8, 2), 3.0), np.full((8, 2), 1.0)
-    scores[0, 0] = other[1, 1] = np.nan
-    other[0, 0] = 100.0
-    difference, _ = paired_test(scores, other, np.arange(8).astype(str), parse("EPE[px]"))
-    assert difference == pytest.approx(2.0)
-    nothing = np.full((8, 2), np.nan)
-    assert paired_test(scores, nothing, np.arange(8).astype(str), parse("EPE")) == (None, None)
-    few = np.arange(8).astype(str) < "5"
-    assert (
-        paired_test(scores[few], other[few], np.arange(8).astype(str)[few], parse("EPE"))[1] is None
-    )
-    with pytest.raises(ScoreError, match="same hands"):
-        paired_test(scores, other[:3], np.arange(8).astype(str), parse("EPE"))
-
-
 def test_joint_means_weigh_rare_joints_as_the_metric_does() -> None:
     truth = replace(TRUTH, valid=np.random.default_rng(0).random(TRUTH.valid.shape) < 0.5)
     protocol = custom_protocol(("PCK@0.05[tight]",))
@@ -147,7 +97,18 @@ def test_joint_means_weigh_rare_joints_as_the_metric_does() -> None:
     assert ranking.rows[1].difference == pytest.approx(values[1] - values[0])
 
 
-def test_holm() -> None:
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([0.5, None, 0.9]) == [1.0, None, 1.0]
-    assert holm([]) == []
+def test_differences_below_the_labels_own_error_are_marked() -> None:
+    truth = replace(TRUTH, label_noise={"px": 2.0})
+    models = [
+        score(make_predictions(truth, noise, seed=1), truth, [MMPOSE]) for noise in (3.0, 3.5, 9.0)
+    ]
+    (ranking,) = rank(models, ["good", "alike", "bad"], MMPOSE)
+    assert [bool(row.below_noise) for row in ranking.rows] == [False, True, False]
+    assert "EPE[px] differs by 0.6" in ranking.rows[1].below_noise
+    assert ranking.rows[1].below_noise.endswith("px, less than the labels' own error (2)")
+    assert "alike: EPE[px] differs by" in ranking_text(ranking)
+    assert "d = " in ranking_text(ranking)
+    in_mm = replace(TRUTH, label_noise={"mm": 2.0})
+    models = [score(make_predictions(in_mm, noise), in_mm, [MMPOSE]) for noise in (3.0, 3.5)]
+    (ranking,) = rank(models, ["good", "alike"], MMPOSE)
+    assert ranking.rows[1].below_noise == ""

@@ -17,7 +17,7 @@ from handbench.hdf5.writer import HandFileWriter
 from handbench.scores.matching import match
 from handbench.scores.protocols import HANDBENCH, MMPOSE
 from handbench.scores.scoring import score
-from handbench.scores.subsets import by_column
+from handbench.scores.subsets import breakdown
 from handbench.scores.truth import read_truth
 
 SIDE = 64
@@ -140,13 +140,12 @@ def test_groups_of_hands_by_a_column(tmp_path: Path) -> None:
     with HandFile(tmp_path / "two.h5") as file:
         truth = read_truth(file, "test")
         moved = truth.keypoints + np.array([[[1.0, 0.0]], [[0.0, 3.0]]])
-        predictions = make_predictions(truth, keypoints=moved, rows=slice(0, 1))
+        predictions = make_predictions(truth, keypoints=moved[:1], rows=slice(0, 1))
         evaluation = score(predictions, truth, [HANDBENCH, MMPOSE])
-        anna, ben = by_column(evaluation, file["test"], "subject_id", [HANDBENCH, MMPOSE])
-        with pytest.raises(ScoreError, match="'scale': it holds measurements"):
-            by_column(evaluation, file["test"], "scale", [MMPOSE])
+        (by_person,) = breakdown(evaluation, file, ["subject_id"], [HANDBENCH, MMPOSE])
         with pytest.raises(ScoreError, match="did you mean 'subject_id'"):
-            by_column(evaluation, file["test"], "subject", [MMPOSE])
+            breakdown(evaluation, file, ["subject"], [MMPOSE])
+    anna, ben = by_person.subsets
     assert (anna.value, anna.expected, anna.predicted) == ("anna", 1, 1)
     assert anna.metrics["EPE[px]"] == pytest.approx(1.0)
     assert anna.metrics[str(MMPOSE.primary)] == pytest.approx(0.9, abs=0.051)
