@@ -15,7 +15,7 @@ from handbench.camera import transform_points
 from handbench.drawing import Picture, blank, draw_comparison, zoom
 from handbench.hdf5.reader import HandFile, SplitReader
 from handbench.reports.summary import SIDES, hand_means
-from handbench.scores.results import SampleErrors
+from handbench.scores.sample_errors import SampleErrors
 
 THUMBNAIL_PX = 256
 JPEG_QUALITY = 80

@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from handbench.hand import FINGERS, JOINT_NAMES, JOINT_TYPES, finger_of
 from handbench.metrics import epe, normalise
-from handbench.scores.results import Evaluation, SampleErrors
+from handbench.scores.results import Evaluation
+from handbench.scores.sample_errors import SampleErrors
 
 Floats = npt.NDArray[np.float64]
 

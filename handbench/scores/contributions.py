@@ -1,108 +1,150 @@
-"""What each joint, hand or image adds to a metric: values, intervals and tests are made from it."""
+"""Step two of a score: errors → what each joint or hand adds to a metric.
+
+Values, intervals, paired tests and breakdowns are all averages of these contributions. Nothing here
+needs predictions or truth: stored errors do.
+"""
 
 from __future__ import annotations
-
-from collections.abc import Iterable
-from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from handbench import metrics as m
-from handbench.alignment import alignable
-from handbench.scores.distances import Distances
-from handbench.scores.matching import Matched
-from handbench.scores.meshes import mesh_scores
+from handbench.hand import OCCLUDED
+from handbench.scores.distances import errors_name
+from handbench.scores.measuring import plain_hands
 from handbench.scores.metric import Metric
-from handbench.scores.pairs import handedness, relative_root_errors
 from handbench.scores.protocol import Protocol
-from handbench.scores.reasons import reason_without
+from handbench.scores.sample_errors import SampleErrors
 
 Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
 
 
 class Contributions:
-    """Scores of one model under all metrics of some protocols.
+    """Scores of one model under any metric that its errors allow.
 
     Parameters
     ----------
-    matched
-        Truth and predictions in the same rows.
-    protocols
-        What will be asked for: metrics of meshes are computed in one pass over the meshes.
+    errors
+        Measured just now or read from a file.
     """
 
-    def __init__(self, matched: Matched, protocols: Iterable[Protocol]) -> None:
-        self.matched = matched
-        self.distances = Distances(matched)
-        with_3d = matched.truth.has_3d
-        asked = [metric for protocol in protocols for metric in protocol.metrics(with_3d=with_3d)]
-        meshes = {_plain(m) for m in asked if m.mesh and self.reason_without(m) is None}
-        self._meshes = mesh_scores(matched, sorted(meshes, key=str))
+    def __init__(self, errors: SampleErrors) -> None:
+        self.errors = errors
 
     def reason_without(self, metric: Metric) -> str | None:
         """Why `metric` has no value for this model on this truth, or None if it has one."""
-        return reason_without(metric, self.matched)
+        errors = self.errors
+        if metric.hands in ("single", "interacting") and errors.hand_type is None:
+            return "the split does not say which hands interact (column hand_type)"
+        if metric.size is not None and metric.size not in errors.sizes:
+            return "the split stores no head sizes"
+        if metric.quantity == "coverage":
+            return None
+        name = errors_name(metric) if metric.per_joint else str(plain_hands(metric))
+        reasons: dict[str, str] = errors.about["reasons"]
+        if name in reasons:
+            return reasons[name]
+        if name in errors.joints or name in errors.hands or name in errors.about.get("values", {}):
+            return None
+        return f"the stored errors do not hold {name!r}: evaluate the predictions with this metric"
 
     def of(self, metric: Metric, protocol: Protocol) -> Floats:
         """Contributions (N, K) to `metric`: its average is the metric's value.
 
         PCK: 1 or 0. AUC: the share of thresholds that an error passes. Distances: themselves. NaN:
         left out. K is 21 for metrics of joints, else 1.
+
+        Parameters
+        ----------
+        metric
+            With a value here (:meth:`reason_without`), and a mean of hands: no OKS-AP.
+        protocol
+            Says in which precision errors are compared, and what bad boxes are taken for.
         """
-        if metric.mesh:
-            scores = self._meshes[_plain(metric)]
-            if metric.missing == "wrong":
-                scores = np.where(np.isnan(scores) & self._has_mesh(), 0.0, scores)
-            return self._of_hands(metric, scores)
-        if metric.quantity == "coverage":
-            return self._of_hands(metric, self.matched.predicted[:, None].astype(np.float64))
-        if metric.quantity == "MRRPE":
-            return relative_root_errors(self.matched)
-        if metric.quantity == "handedness":
-            return handedness(self.matched)
-        errors = self.distances.errors(metric, replace_bad_boxes=protocol.replaces_bad_boxes)
+        if not metric.per_joint:
+            return self._of_hands(metric)
+        errors = self.distances(metric, replace_bad_boxes=protocol.replaces_bad_boxes)
         if metric.is_distance:
             return np.where(np.isfinite(errors), errors, np.nan)
         return _judged(metric, errors, single_precision=protocol.single_precision)
 
-    def _has_mesh(self) -> npt.NDArray[np.bool_]:
-        """(N, 1) hands whose truth has a mesh."""
-        vertices = self.matched.truth.vertices
-        if vertices is None:
-            return np.zeros((len(self.matched.truth), 1), dtype=bool)
-        # A mesh is there as a whole or not at all.
-        return ~np.isnan(vertices[:, :1, 0])
+    def distances(self, metric: Metric, *, replace_bad_boxes: bool = False) -> Floats:
+        """Errors (N, 21) for `metric`, a metric of joints: NaN is left out, inf is wrong.
 
-    def _of_hands(self, metric: Metric, scores: Floats) -> Floats:
-        if metric.hands == "all":
-            return scores
-        return np.where(self.distances.hands(metric)[:, None], scores, np.nan)
+        Parameters
+        ----------
+        metric
+            With a value here.
+        replace_bad_boxes
+            mmpose's rule: a negative box side counts as 1e6, so that the hand is always right.
+        """
+        errors = self.errors.joints[errors_name(metric)]
+        counted = self._counted(metric)
+        if counted is not None:
+            errors = np.where(counted, errors, np.nan)
+        if metric.missing == "drop":
+            errors = np.where(np.isinf(errors), np.nan, errors)
+        if metric.size is None:
+            return errors
+        size = self.errors.sizes[metric.size]
+        if replace_bad_boxes and metric.size == "bbox":
+            size = np.where(size < 0, 1e6, size)
+        return m.normalise(errors, size)
 
     def left_out(self, metric: Metric) -> str:
         """Say how many labelled hands a metric cannot use, or "" if it uses all."""
-        truth = self.matched.truth
+        errors = self.errors
         if metric.size is not None:
-            unusable = ~(self.distances.sizes[metric.size] > 0) & truth.valid.any(axis=1)
+            unusable: Bools = ~(errors.sizes[metric.size] > 0) & errors.labelled_2d.any(axis=1)
             why = "without this size"
-        elif not metric.per_joint or truth.keypoints_3d is None:
+        elif not metric.per_joint or metric.alignment not in ("pa", "pa-reflect", "root"):
             return ""
-        elif metric.alignment in ("pa", "pa-reflect"):
-            fixed = alignable(truth.keypoints_3d, truth.valid_3d)
-            unusable = truth.valid_3d.any(axis=1) & ~fixed
-            why = "with fewer than four labelled joints, or all on a line,"
-        elif metric.alignment == "root":
-            unusable = truth.valid_3d.any(axis=1) & ~truth.valid_3d[:, metric.root]
-            why = f"without a label for joint {metric.root}"
         else:
-            return ""
+            nothing = np.isnan(errors.joints[errors_name(metric)]).all(axis=1)
+            unusable = np.logical_and(errors.labelled_3d.any(axis=1), nothing)
+            why = "with fewer than four labelled joints, or all on a line,"
+            if metric.alignment == "root":
+                ends = [metric.root, *(metric.bone or ())]
+                why = f"without a label for joint {' or '.join(map(str, dict.fromkeys(ends)))}"
         count = int(unusable.sum())
         return f"; {count:,} hands {why} are left out" if count else ""
 
+    def _of_hands(self, metric: Metric) -> Floats:
+        errors = self.errors
+        if metric.quantity == "coverage":
+            scores = errors.predicted.astype(np.float64)
+        else:
+            scores = errors.hands[str(plain_hands(metric))]
+        if metric.mesh and metric.missing == "wrong" and errors.has_mesh is not None:
+            scores = np.where(np.isnan(scores) & errors.has_mesh, 0.0, scores)
+        if metric.hands != "all":
+            scores = np.where(self._hands(metric), scores, np.nan)
+        return scores[:, None]
 
-def _plain(metric: Metric) -> Metric:
-    """The metric of meshes whose scores serve this one too: of all hands that were found."""
-    return replace(metric, missing="drop", hands="all")
+    def _counted(self, metric: Metric) -> Bools | None:
+        """(N, 21) joints that the metric's ``joints=`` and ``hands=`` name; None for all."""
+        if metric.joints == "all" and metric.hands == "all":
+            return None
+        visibility = self.errors.visibility
+        counted = np.zeros(visibility.shape, dtype=bool)
+        counted[:, metric.joint_indices] = True
+        if metric.visibility is not None:
+            covered = visibility == OCCLUDED
+            counted &= covered if metric.visibility == "occluded" else ~covered
+        return counted & self._hands(metric)[:, None]
+
+    def _hands(self, metric: Metric) -> Bools:
+        """(N,) hands that the metric's ``hands=`` names."""
+        errors = self.errors
+        if metric.hands in ("right", "left"):
+            chosen: Bools = errors.is_right == (metric.hands == "right")
+            return chosen
+        if metric.hands == "all" or errors.hand_type is None:
+            return np.full(len(errors), metric.hands == "all")
+        together = np.equal(errors.hand_type, "interacting")
+        return together if metric.hands == "interacting" else ~together
 
 
 def _judged(metric: Metric, errors: Floats, *, single_precision: bool) -> Floats:

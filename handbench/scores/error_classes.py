@@ -246,9 +246,9 @@ def _explain(
         gap = _distances(predicted[rows, joint, None], points[rows], size[rows, None])
         # The wrist is of no finger: it lies at no finger's joint, and no joint lies at it.
         fingers = (_FINGER >= 0) & (_FINGER[joint] >= 0)
-        same = fingers & (_FINGER == _FINGER[joint]) & (np.arange(NUM_JOINTS) != joint)
+        same = fingers & (_FINGER[joint] == _FINGER) & (np.arange(NUM_JOINTS) != joint)
         own = np.where(same, gap, np.inf)
-        foreign = np.where(fingers & (_FINGER != _FINGER[joint]), gap, np.inf)
+        foreign = np.where(fingers & (_FINGER[joint] != _FINGER), gap, np.inf)
         found = np.stack([own.min(axis=1), foreign.min(axis=1), other[rows, joint]], axis=1)
         best = found.argmin(axis=1)
         first, second = np.sort(found, axis=1)[:, :2].T

@@ -105,7 +105,7 @@ def paired_test(
     added = np.where(there, columns, 0.0) @ weights
     shared = there.any(axis=1)
     names, index = np.unique(cluster[shared], return_inverse=True)
-    sums = np.bincount(index, weights=added[shared], minlength=len(names))
+    sums: Floats = np.bincount(index, added[shared], len(names)).astype(np.float64)
     total = float(sums.sum())
     if len(names) < MIN_CLUSTERS:
         return PairedTest(total, groups=len(names))

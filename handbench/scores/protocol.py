@@ -74,6 +74,12 @@ class Protocol:
         """
         return self.metrics_2d + (self.metrics_3d if with_3d else ())
 
+    def measured(self, *, with_3d: bool) -> tuple[Metric, ...]:
+        """Metrics, and those that the curves sweep."""
+        curves = (curve.metric for curve in self.curves)
+        swept = tuple(metric for metric in curves if with_3d or not metric.is_3d)
+        return self.metrics(with_3d=with_3d) + swept
+
 
 def metrics(*names: str) -> tuple[Metric, ...]:
     """Metrics of these names; each that counts missed hands also over the hands that were found."""

@@ -1,8 +1,7 @@
-"""What an evaluation leaves behind: results JSON, per-sample errors, and both together.
+"""What an evaluation leaves behind: results JSON, and results with what they came from.
 
-A :class:`Results` is one model on one split under one protocol, and holds numbers only. A
-:class:`SampleErrors` holds what every number was computed from, so that other metrics, other
-groups of joints and other subsets need no second run of the model. The JSON layout is public
+A :class:`Results` is one model on one split under one protocol, and holds numbers only. The JSON
+layout is public
 (``results.schema.json``, version 1); two results share a ranked column only when their
 ``signature`` is the same text.
 """
@@ -10,19 +9,16 @@ groups of joints and other subsets need no second run of the model. The JSON lay
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from handbench.errors import ScoreError
-from handbench.files import atomic_path, read_json, write_json
-from handbench.hand import JOINT_NAMES, NUM_JOINTS
-
-if TYPE_CHECKING:
-    import pandas as pd
+from handbench.files import read_json, write_json
+from handbench.scores.sample_errors import SampleErrors
 
 FORMAT_VERSION = 1
 
@@ -173,111 +169,6 @@ def check_document(document: Any, where: str) -> None:
 
 
 @dataclass(frozen=True)
-class SampleErrors:
-    """Errors of every expected hand, and what is needed to normalise and group them.
-
-    Rows are the expected hands in the order of the data. N is their number.
-
-    Attributes
-    ----------
-    sample_id
-        (N,) str.
-    errors_px
-        (N, 21) float64, source px. NaN: joint not labelled. inf: labelled, but the hand was
-        missed.
-    predicted
-        (N,) bool: a prediction was found for this hand.
-    box_px, tight_px, palm_px
-        (N,) float64, source px: longer side of the file's box; longer side of the tight box
-        around the labelled keypoints; projected palm size. NaN where undefined.
-    cluster
-        (N,) str: the group that the bootstrap resamples as a whole.
-    visibility
-        (N, 21) uint8 as in the HDF5 file: 0 unlabelled, 1 occluded, 2 visible, 255 unknown.
-    is_right
-        (N,) int8: 1 right, 0 left, -1 unknown.
-    keypoints_px
-        (N, 21, 2) float64, predictions in source px; NaN where missed.
-    cam_mm, root_mm, pa_mm, pa_reflect_mm
-        (N, 21) float64 or None, mm: 3D errors in camera space, after subtracting the wrist, after
-        proper Procrustes alignment, and after one that allows reflections. NaN and inf as in
-        `errors_px`.
-    """
-
-    sample_id: npt.NDArray[np.str_]
-    errors_px: npt.NDArray[np.float64]
-    predicted: npt.NDArray[np.bool_]
-    box_px: npt.NDArray[np.float64]
-    tight_px: npt.NDArray[np.float64]
-    palm_px: npt.NDArray[np.float64]
-    cluster: npt.NDArray[np.str_]
-    visibility: npt.NDArray[np.uint8]
-    is_right: npt.NDArray[np.int8]
-    keypoints_px: npt.NDArray[np.float64]
-    cam_mm: npt.NDArray[np.float64] | None = None
-    root_mm: npt.NDArray[np.float64] | None = None
-    pa_mm: npt.NDArray[np.float64] | None = None
-    pa_reflect_mm: npt.NDArray[np.float64] | None = None
-
-    def write(self, path: Path) -> None:
-        """Write every array under its field name to the compressed ``.npz`` file `path`."""
-        arrays = {f.name: getattr(self, f.name) for f in fields(self)}
-        present = {name: array for name, array in arrays.items() if array is not None}
-        # A file object, because numpy appends ".npz" to a temporary name.
-        with atomic_path(Path(path)) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **present)
-
-    def to_pandas(self) -> pd.DataFrame:
-        """A table with one row a joint of every expected hand, for grouping and plotting.
-
-        Returns
-        -------
-        N·21 rows, hand by hand in the order of the data and joint by joint in canonical order,
-        with the columns ``sample_id``, ``joint`` (name), ``error_px`` (NaN: not labelled; inf:
-        labelled, but the hand was missed), ``predicted``, ``visibility``, ``is_right``,
-        ``cluster`` and ``box_px``; a value of the whole hand stands in each of its rows.
-        """
-        import pandas as pd
-
-        hands = len(self.sample_id)
-        of_hand = np.repeat(np.arange(hands), NUM_JOINTS)
-        return pd.DataFrame(
-            {
-                "sample_id": self.sample_id[of_hand],
-                "joint": np.tile(np.array(JOINT_NAMES), hands),
-                "error_px": self.errors_px.reshape(-1),
-                "predicted": self.predicted[of_hand],
-                "visibility": self.visibility.reshape(-1),
-                "is_right": self.is_right[of_hand],
-                "cluster": self.cluster[of_hand],
-                "box_px": self.box_px[of_hand],
-            }
-        )
-
-    @classmethod
-    def read(cls, path: Path) -> SampleErrors:
-        """Read what :meth:`write` wrote; raises :class:`ScoreError` if it is no such file."""
-        try:
-            with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as archive:
-                arrays = {name: archive[name] for name in archive.files}
-        except Exception as error:
-            # zipfile, zlib and numpy raise half a dozen unrelated classes on damaged archives.
-            raise ScoreError(
-                f"{path}: expected per-sample errors (.npz) written by "
-                f"`handbench evaluate --out`, found something else ({error})"
-            ) from error
-        known = {f.name for f in fields(cls)}
-        optional = {f.name for f in fields(cls) if f.default is None}
-        missing = sorted(known - optional - set(arrays))
-        if missing:
-            raise ScoreError(
-                f"{path}: per-sample errors lack the array(s) {', '.join(missing)}: "
-                "evaluate again to write the file anew"
-            )
-        return cls(**{name: array for name, array in arrays.items() if name in known})
-
-
-@dataclass(frozen=True)
 class Evaluation:
     """One predictions file scored: numbers under each protocol, and what they came from.
 
@@ -292,7 +183,7 @@ class Evaluation:
     warnings
         Sentences about predictions that look wrong (pixel frame, mirror image, joint order).
     primary
-        Protocol name → (N, 21) score of each joint under the metric that ranks: its average is
+        Protocol name → (N, K) score of each joint under the metric that ranks: its average is
         the metric's value, NaN is left out. Paired tests and groups of hands are made from it.
     label_noise
         ``"px"``, ``"mm"`` → mean error of the labels themselves, where the data's manifest gives it.

@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from handbench.camera import crop_scale, flip_points_3d
 from handbench.errors import ScoreError
-from handbench.files import describe_names, sha256_bytes
 from handbench.hdf5.reader import HandFile, SplitReader
+from handbench.scores.sample_errors import choose
 
 Floats = npt.NDArray[np.float64]
 
@@ -127,18 +127,8 @@ class Truth:
         ScoreError
             If an id is not in the split, or none is given.
         """
-        wanted = set(ids)
-        unknown = sorted(wanted - set(self.sample_id.tolist()))
-        if unknown or not wanted:
-            found = (
-                f"{len(unknown):,} others: {describe_names(unknown)}" if unknown else "no id at all"
-            )
-            raise ScoreError(
-                f"{where}: expected labelled sample ids of {self.dataset} {self.split}, found "
-                f"{found}; one id a line, as in {str(self.sample_id[0])!r}"
-            )
-        chosen = self.rows(np.isin(self.sample_id, sorted(wanted)))
-        return replace(chosen, subset=sha256_bytes("\n".join(sorted(wanted)).encode())[:16])
+        keep, subset = choose(self.sample_id, ids, where, f"{self.dataset} {self.split}")
+        return replace(self.rows(keep), subset=subset)
 
 
 def read_truth(data: HandFile, split: str, *, vertices: bool = False) -> Truth:

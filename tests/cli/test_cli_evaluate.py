@@ -15,7 +15,8 @@ from handbench.cli import cli, main
 from handbench.hdf5.reader import HandFile
 from handbench.predictions.record import Predictions
 from handbench.predictions.write import write_predictions
-from handbench.scores.results import Results, SampleErrors
+from handbench.scores.results import Results
+from handbench.scores.sample_errors import SampleErrors
 
 
 @pytest.fixture

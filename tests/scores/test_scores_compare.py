@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 from generators.scored import make_predictions, make_truth
 
-from handbench.errors import ScoreError
 from handbench.scores.compare import rank
-from handbench.scores.names import parse
 from handbench.scores.protocols import HANDBENCH, MMPOSE, custom_protocol
 from handbench.scores.results import Evaluation
 from handbench.scores.scoring import score

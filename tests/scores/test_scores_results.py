@@ -4,12 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from handbench.errors import ScoreError
-from handbench.hand import JOINT_NAMES
-from handbench.scores.results import MetricValue, Results, SampleErrors
+from handbench.scores.results import MetricValue, Results
 
 # A file as version 1 was first written. It is never edited: old results must stay readable.
 VERSION_1: dict[str, Any] = json.loads(
@@ -49,69 +47,3 @@ def test_files_that_are_no_results(tmp_path: Path) -> None:
     path.write_text('{"handbench_results": 1,', "utf-8")
     with pytest.raises(ScoreError, match="breaks off"):
         Results.read(path)
-
-
-def sample_errors() -> SampleErrors:
-    rng = np.random.default_rng(0)
-    errors = rng.uniform(size=(3, 21))
-    errors[0, 4], errors[2] = np.nan, np.inf
-    return SampleErrors(
-        sample_id=np.array(["a", "ü", "c"]),
-        errors_px=errors,
-        predicted=np.array([True, True, False]),
-        box_px=np.array([1.0, 2.0, np.nan]),
-        tight_px=np.ones(3),
-        palm_px=np.ones(3),
-        cluster=np.array(["g", "g", "h"]),
-        visibility=np.full((3, 21), 2, dtype=np.uint8),
-        is_right=np.array([1, 0, -1], dtype=np.int8),
-        keypoints_px=rng.uniform(size=(3, 21, 2)),
-        pa_mm=errors * 2,
-    )
-
-
-def test_sample_errors_round_trip(tmp_path: Path) -> None:
-    original = sample_errors()
-    original.write(tmp_path / "errors.npz")
-    assert [path.name for path in tmp_path.iterdir()] == ["errors.npz"]
-    read = SampleErrors.read(tmp_path / "errors.npz")
-    assert read.cam_mm is None
-    for name in ("sample_id", "errors_px", "predicted", "box_px", "cluster", "is_right", "pa_mm"):
-        np.testing.assert_array_equal(getattr(read, name), getattr(original, name))
-
-
-def test_sample_errors_as_a_table() -> None:
-    errors = sample_errors()
-    errors.visibility[1, 3] = 1
-    table = errors.to_pandas()
-    assert list(table) == [
-        *("sample_id", "joint", "error_px", "predicted"),
-        *("visibility", "is_right", "cluster", "box_px"),
-    ]
-    assert len(table) == 3 * 21
-    assert table["joint"][:21].tolist() == list(JOINT_NAMES)
-    row = table.set_index(["sample_id", "joint"]).loc[("ü", JOINT_NAMES[3])]
-    assert row["error_px"] == errors.errors_px[1, 3]
-    assert (row["visibility"], row["is_right"], row["cluster"], row["box_px"]) == (1, 0, "g", 2.0)
-    assert np.isnan(table["error_px"][4])
-    assert table.groupby("sample_id")["predicted"].all().to_dict() == {
-        "a": True,
-        "ü": True,
-        "c": False,
-    }
-    medians = table.groupby("joint")["error_px"].median()
-    assert medians[JOINT_NAMES[0]] == np.median(errors.errors_px[:, 0])
-
-
-def test_sample_errors_of_another_kind(tmp_path: Path) -> None:
-    path = tmp_path / "errors.npz"
-    path.write_bytes(b"nothing")
-    with pytest.raises(ScoreError, match="expected per-sample errors"):
-        SampleErrors.read(path)
-    sample_errors().write(path)
-    path.write_bytes(path.read_bytes()[:2000])
-    with pytest.raises(ScoreError, match="expected per-sample errors"):
-        SampleErrors.read(path)
-    np.savez(path, sample_id=np.array(["a"]))
-    with pytest.raises(ScoreError, match="lack the array\\(s\\) box_px, cluster, errors_px"):
-        SampleErrors.read(path)

@@ -13,7 +13,7 @@ from handbench.errors import PredictionsError, ScoreError
 from handbench.predictions.record import Predictions
 from handbench.scores.protocols import HANDBENCH, MMPOSE, custom_protocol
 from handbench.scores.results import Evaluation, Results
-from handbench.scores.scoring import evaluate, score
+from handbench.scores.scoring import evaluate, rescore, score
 from handbench.scores.truth import Truth
 
 
@@ -194,7 +194,7 @@ def test_alignments_remove_what_they_should() -> None:
     definition = evaluation.results[0].metrics["MPJPE[mm,cam]"].definition
     assert "no value: it needs frame_3d 'camera'" in definition
     assert values(evaluation)["MPJPE[mm,root=0]"] == pytest.approx(0.0, abs=1e-9)
-    assert evaluation.errors.cam_mm is None
+    assert "mm,cam" not in evaluation.errors.joints
 
 
 def test_a_hand_without_root_label_is_left_out_of_root_relative_errors() -> None:
@@ -355,7 +355,7 @@ def test_metrics_can_be_computed_again_from_the_errors() -> None:
     found = values(evaluation)
     again = m.pck(m.normalise(errors.errors_px, errors.tight_px), 0.1)
     assert again == pytest.approx(found["PCK@0.1[tight]"])
-    assert m.auc(m.normalise(errors.errors_px, errors.palm_px), 0, 0.2) == pytest.approx(
+    assert m.auc(m.normalise(errors.errors_px, errors.sizes["palm"]), 0, 0.2) == pytest.approx(
         found["AUC@0-0.2[palm,rule=exact]"]
     )
     assert errors.pa_mm is not None
@@ -403,3 +403,43 @@ def test_a_split_without_labels_cannot_be_scored(tmp_path: Path) -> None:
     )
     with pytest.raises(ScoreError, match="4 images but no labels, so nothing can be scored"):
         evaluate(predictions, path)
+
+
+# --- numbers from stored errors ------------------------------------------------------------------
+
+
+def test_stored_errors_give_the_same_results(tmp_path: Path) -> None:
+    truth = make_truth(30, groups=10)
+    protocols = [HANDBENCH, MMPOSE]
+    first = score(make_predictions(truth, rows=slice(0, 25)), truth, protocols)
+    first.errors.write(tmp_path / "errors.npz")
+    again = rescore(tmp_path / "errors.npz", ["handbench", "mmpose"])
+    for one, other in zip(first.results, again.results):
+        assert one.metrics == other.metrics
+        assert one.signature == other.signature
+        assert (one.samples, one.per_joint, one.curves) == (
+            other.samples,
+            other.per_joint,
+            other.curves,
+        )
+        assert {**one.provenance, "rescored": other.provenance["rescored"]} == other.provenance
+    assert again.missing == first.missing
+    assert again.warnings == first.warnings
+
+
+def test_stored_errors_give_new_metrics_and_subsets(tmp_path: Path) -> None:
+    truth = make_truth(30)
+    predictions = make_predictions(truth, rows=slice(0, 25))
+    stored = score(predictions, truth, [HANDBENCH]).errors
+    names = ("PCK@4px[joints=tip]", "AUC@0-50mm[pa-reflect,n=100]", "EPE[px,stat=p90]")
+    ids = truth.sample_id[::2].tolist()
+    (fresh,) = score(predictions, truth.only(ids, "ids"), [custom_protocol(names)]).results
+    (again,) = rescore(stored, metrics=names, ids=ids).results
+    assert again.metrics == fresh.metrics
+    assert again.signature == fresh.signature
+    (unknown,) = rescore(stored, metrics=["MPJPE[mm,root=9]", "F@5mm[pa]"]).results
+    reasons = [value.definition for value in unknown.metrics.values()]
+    assert "the stored errors do not hold 'mm,root=9': evaluate the predictions" in reasons[0]
+    assert "do not hold 'F@5mm[pa,missing=drop]'" in reasons[1]
+    with pytest.raises(ScoreError, match="nothing to score"):
+        rescore(stored)
