@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
-import re
 import shutil
 import sys
-import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +18,7 @@ if TYPE_CHECKING:
     from handbench.scores.compare import Ranking
     from handbench.scores.protocol import Protocol
     from handbench.scores.results import Evaluation
+    from handbench.scores.sample_errors import SampleErrors
     from handbench.scores.subsets import Breakdown
 
 
@@ -60,6 +58,20 @@ if TYPE_CHECKING:
     "truncation, occlusion, or any column with one value a hand; repeatable, or joined by commas.",
 )
 @click.option(
+    "--diagnose",
+    is_flag=True,
+    help="Also sort every keypoint into a kind of error (swap, inversion, miss, …) and say what "
+    "each kind costs.",
+)
+@click.option(
+    "--assume",
+    "assumptions",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="What a predictions file leaves unsaid: axes=opengl, unit=mm, keypoint_order=mano, "
+    "frame_3d=root:wrist, split=test, name=my-net …; repeatable.",
+)
+@click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
     help="Write <model>.json, <model>.errors.npz and report.html into this folder.",
@@ -74,6 +86,8 @@ def evaluate(
     metric_names: tuple[str, ...],
     ids_file: Path | None,
     by: tuple[str, ...],
+    diagnose: bool,
+    assumptions: tuple[str, ...],
     out: Path | None,
     as_json: bool,
 ) -> None:
@@ -81,46 +95,46 @@ def evaluate(
 
     The first line of each model says what was expected and what was found. Several models are
     ranked where their numbers may be compared, and shown apart where not.
+
+    PREDS may also be the <model>.errors.npz of an earlier run with --out: other metrics and
+    subsets are then computed from the stored errors, without predictions and mostly without data.
     """
+    from handbench.cli.evaluation_files import read_ids, unique_labels, write_evaluations
     from handbench.files import to_json
     from handbench.hdf5.reader import HandFile
-    from handbench.predictions.read import read_predictions
+    from handbench.predictions.record import Predictions
     from handbench.scores.protocols import custom_protocol, find_protocol
     from handbench.scores.scoring import evaluate as score
+    from handbench.scores.scoring import rescore
     from handbench.scores.subsets import breakdown
 
     names = protocol_names or (() if metric_names else ("handbench", "mmpose"))
     protocols = [find_protocol(name) for name in dict.fromkeys(names)]
+    asked = [protocol.name for protocol in protocols]
     if metric_names:
         protocols.append(custom_protocol(metric_names))
-    ids = None if ids_file is None else _read_ids(ids_file)
+    ids = None if ids_file is None else read_ids(ids_file)
     given = None if data is None else HandFile(data)
-    read = [read_predictions(path, given) for path in preds]
-    file = _only_dataset(home, read) if given is None else given
-    with file:
-        evaluations = [
-            score(
-                predictions,
-                file,
-                [protocol.name for protocol in protocols if protocol.name != "custom"],
-                metrics=metric_names,
-                ids=ids,
-                ids_from=str(ids_file),
-            )
-            for predictions in read
-        ]
-        labels = _labels(read)
-        groupings = [name.strip() for names in by for name in names.split(",")]
-        breakdowns = (
-            {
-                label: breakdown(evaluation, file, groupings, protocols)
-                for label, evaluation in zip(labels, evaluations)
-            }
-            if groupings
-            else {}
-        )
-        if out is not None:
-            _write(out, labels, evaluations, file)
+    read = _read(preds, given, protocols, assumptions)
+    groupings = [name.strip() for names in by for name in names.split(",")]
+    needs_data = groupings or out is not None or any(isinstance(r, Predictions) for r in read)
+    file = given if given is not None or not needs_data else _only_dataset(home, preds, read)
+    labels = unique_labels([(_name(one), path) for one, path in zip(read, preds)])
+    scored = {"metrics": metric_names, "ids": ids, "ids_from": str(ids_file)}
+    evaluations = [
+        score(one, _known(file), asked, **scored, diagnosis=diagnose)
+        if isinstance(one, Predictions)
+        else rescore(_without_diagnosis(one, path, diagnose), asked, **scored)
+        for one, path in zip(read, preds)
+    ]
+    breakdowns: dict[str, list[Breakdown]] = {}
+    if groupings:
+        breakdowns = {
+            label: breakdown(evaluation, _known(file), groupings, protocols)
+            for label, evaluation in zip(labels, evaluations)
+        }
+    if out is not None:
+        write_evaluations(out, labels, evaluations, _known(file))
     rankings = _rankings(evaluations, labels, protocols)
     for label, evaluation in zip(labels, evaluations):
         for warning in evaluation.warnings:
@@ -134,26 +148,60 @@ def evaluate(
         click.echo(f"\nwrote {out / 'report.html'} and results of {len(labels)} model(s) to {out}")
 
 
-def _read_ids(path: Path) -> list[str]:
+def _read(
+    preds: Sequence[Path],
+    data: HandFile | None,
+    protocols: Sequence[Protocol],
+    assumptions: Sequence[str],
+) -> list[Predictions | SampleErrors]:
+    from handbench.predictions.read import parse_assumptions, read_predictions
+    from handbench.scores.protocols import list_convention
+    from handbench.scores.sample_errors import SampleErrors, is_errors_file
+
+    assume = parse_assumptions(assumptions)
+    convention = list_convention(protocols, assume)
+    return [
+        SampleErrors.read(path)
+        if is_errors_file(path)
+        else read_predictions(path, data, assume=assume, convention=convention)
+        for path in preds
+    ]
+
+
+def _name(one: Predictions | SampleErrors) -> str:
+    from handbench.predictions.record import Predictions
+
+    return one.name if isinstance(one, Predictions) else str(one.about["model"]["name"])
+
+
+def _known(file: HandFile | None) -> HandFile:
+    """The data file, which is there wherever it is needed."""
+    assert file is not None  # noqa: S101
+    return file
+
+
+def _without_diagnosis(errors: SampleErrors, path: Path, diagnose: bool) -> SampleErrors:
     from handbench.errors import ScoreError
 
-    try:
-        # Editors on Windows put a byte order mark before the first id.
-        lines = path.read_text("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+    if diagnose:
         raise ScoreError(
-            f"expected a text file of sample ids at {path}, one a line, found none that can be "
-            f"read ({error})"
-        ) from error
-    return [line.strip() for line in lines if line.strip()]
+            f"{path}: a diagnosis needs predictions, found stored errors: evaluate the "
+            "predictions with --diagnose"
+        )
+    return errors
 
 
-def _only_dataset(home: Home, read: Sequence[Predictions]) -> HandFile:
+def _only_dataset(
+    home: Home, preds: Sequence[Path], read: Sequence[Predictions | SampleErrors]
+) -> HandFile:
     """The converted file of the one dataset that all predictions name."""
     from handbench.errors import PredictionsError
     from handbench.hdf5.reader import HandFile
+    from handbench.predictions.record import Predictions
 
-    names = sorted({predictions.dataset for predictions in read})
+    names = sorted(
+        {one.dataset if isinstance(one, Predictions) else one.about["dataset"] for one in read}
+    )
     if len(names) > 1:
         raise PredictionsError(
             f"expected predictions for one dataset, found {', '.join(names)}: evaluate them one "
@@ -163,32 +211,16 @@ def _only_dataset(home: Home, read: Sequence[Predictions]) -> HandFile:
     # The rule of convert: any other name would climb out of the folder of datasets.
     if name.startswith(".") or any(mark in name for mark in "/\\"):
         raise PredictionsError(
-            f"{read[0].origin}: expected a dataset name that can be a file name, found {name!r}: "
+            f"{preds[0]}: expected a dataset name that can be a file name, found {name!r}: "
             "name the file that was predicted on with --data"
         )
     path = home.dataset(name)
     if not path.is_file():
         raise PredictionsError(
-            f"{read[0].origin}: predictions for dataset {name!r}, but there is no {path}: "
+            f"{preds[0]}: predictions for dataset {name!r}, but there is no {path}: "
             "convert the dataset, or name its file with --data"
         )
     return HandFile(path)
-
-
-def _labels(read: Sequence[Predictions]) -> list[str]:
-    """Names of the models; those called the same get the name of their file, then a number."""
-    names = [predictions.name for predictions in read]
-    labels: list[str] = []
-    for predictions in read:
-        label = predictions.name
-        if names.count(label) > 1:
-            label = f"{label} ({Path(predictions.origin).name})"
-        number = 2
-        unique = label
-        while unique in labels:
-            unique, number = f"{label} #{number}", number + 1
-        labels.append(unique)
-    return labels
 
 
 def _rankings(
@@ -207,8 +239,9 @@ def _print(
     evaluations: Sequence[Evaluation],
     protocols: Sequence[Protocol],
     rankings: Sequence[Ranking],
-    breakdowns: dict[str, list[Breakdown]],
+    breakdowns: Mapping[str, Sequence[Breakdown]],
 ) -> None:
+    from handbench.scores.diagnosis_text import diagnosis_text
     from handbench.scores.text import report_text, subsets_text
 
     # Wrapped for a reader at a terminal; one line a metric for a program behind a pipe.
@@ -219,6 +252,11 @@ def _print(
         for label, of_model in breakdowns.items()
         for breakdown in of_model
     ]
+    blocks += [
+        diagnosis_text(evaluation.diagnosis, width)
+        for evaluation in evaluations
+        if evaluation.diagnosis is not None
+    ]
     click.echo("\n\n".join(blocks))
 
 
@@ -226,12 +264,13 @@ def _document(
     labels: Sequence[str],
     evaluations: Sequence[Evaluation],
     rankings: Sequence[Ranking],
-    breakdowns: dict[str, list[Breakdown]],
+    breakdowns: Mapping[str, Sequence[Breakdown]],
 ) -> dict[str, Any]:
     from dataclasses import asdict
 
-    models = [
-        {
+    models = []
+    for label, evaluation in zip(labels, evaluations):
+        model = {
             "label": label,
             "results": [results.to_dict() for results in evaluation.results],
             "missing": evaluation.missing,
@@ -239,8 +278,9 @@ def _document(
             "duplicate": evaluation.duplicate,
             "warnings": evaluation.warnings,
         }
-        for label, evaluation in zip(labels, evaluations)
-    ]
+        if evaluation.diagnosis is not None:
+            model["diagnosis"] = evaluation.diagnosis.to_dict()
+        models.append(model)
     document: dict[str, Any] = {"models": models}
     if rankings:
         document["rankings"] = [asdict(ranking) for ranking in rankings]
@@ -251,37 +291,3 @@ def _document(
             for label, of_model in breakdowns.items()
         }
     return document
-
-
-def _write(
-    out: Path, labels: Sequence[str], evaluations: Sequence[Evaluation], file: HandFile
-) -> None:
-    """Write the report first and the results last: results JSON means that all is there."""
-    from handbench.reports.html import write_report
-
-    write_report(list(evaluations), file, out / "report.html", labels=list(labels))
-    for names, evaluation in zip(_file_names(labels, evaluations), evaluations):
-        evaluation.errors.write(out / names[0])
-        for name, results in zip(names[1:], evaluation.results):
-            results.write(out / name)
-
-
-def _file_names(labels: Sequence[str], evaluations: Sequence[Evaluation]) -> list[list[str]]:
-    """Names of the files of each model, no two the same: errors, then one a protocol.
-
-    Names that differ in case only, or only in characters that no file name may have, are the
-    same; and the model ``a.mmpose`` wants the name that the model ``a`` has under mmpose.
-    """
-    taken = {"report.html"}
-    chosen: list[list[str]] = []
-    for label, evaluation in zip(labels, evaluations):
-        base = re.sub(r"[^\w.-]+", "-", unicodedata.normalize("NFC", label)).strip("-.") or "model"
-        further = [f".{results.protocol}.json" for results in evaluation.results[1:]]
-        for number in itertools.count(1):
-            stem = base if number == 1 else f"{base}-{number}"
-            names = [f"{stem}{ending}" for ending in (".errors.npz", ".json", *further)]
-            if taken.isdisjoint(name.casefold() for name in names):
-                break
-        taken.update(name.casefold() for name in names)
-        chosen.append(names)
-    return chosen

@@ -21,6 +21,11 @@ _WORDS = {
     "PCK[mm,cam]": ("3D, in camera space", "threshold, mm"),
     "PCK[mm,root=0]": ("3D, wrists aligned", "threshold, mm"),
     "PCK[mm,pa]": ("3D, after proper Procrustes", "threshold, mm"),
+    "PCK[mm,pa-reflect]": ("3D, Procrustes with reflections", "threshold, mm"),
+    "PCK[mm,root=0,bone=0-9]": ("3D, wrist and scale from the truth", "threshold, mm"),
+    "PCK[mm,root=9,bone=0-9]": ("3D, middle MCP and scale from the truth", "threshold, mm"),
+    "PCK[bbox]": ("Relative to the file’s box", "threshold ÷ longer side of the box"),
+    "PCK[px,joints=visible]": ("In pixels, visible joints", "threshold, px of the source image"),
 }
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from handbench.errors import ScoreError
+from handbench.scores import compare
 from handbench.scores.compare import Row, rank
 from handbench.scores.names import Metric, parse
 from handbench.scores.protocol import Protocol
@@ -51,6 +52,11 @@ class MetricLine:
     floor: MetricValue | None
     best: frozenset[int]
 
+    @property
+    def has_values(self) -> bool:
+        """Whether any model has a number."""
+        return any(value is not None and value.value is not None for value in self.values)
+
 
 @dataclass(frozen=True)
 class Ranking:
@@ -86,10 +92,10 @@ class Ranking:
 
     @property
     def leading(self) -> list[MetricLine]:
-        """The few metrics for the first table: coverage, the primary one, then the next."""
+        """The few metrics for the first table: coverage, the ranking one, then the next."""
         first = [line for line in self.lines if line.name in ("coverage", self.primary)]
         first.sort(key=lambda line: line.name != "coverage")
-        rest = [line for line in self.lines if line not in first]
+        rest = [line for line in self.lines if line not in first and line.has_values]
         return (first + rest)[:_LEADING]
 
 
@@ -121,14 +127,14 @@ def _rankings(
         for slot, results in of_slot.items():
             by_signature.setdefault(results.signature, []).append(slot)
         return [
-            _table(protocol, None, slots, [of_slot[slot] for slot in slots], [], "")
+            _table(protocol, None, slots, [of_slot[slot] for slot in slots])
             for slots in by_signature.values()
         ]
     tables = []
     for ranking in rank(evaluations, names, preset):
         slots = [names.index(row.label) for row in ranking.rows]
         ranked = [of_slot[slot] for slot in slots]
-        tables.append(_table(protocol, preset, slots, ranked, ranking.rows, ranking.remark))
+        tables.append(_table(protocol, preset, slots, ranked, ranking))
     return tables
 
 
@@ -137,8 +143,7 @@ def _table(
     preset: Protocol | None,
     slots: list[int],
     results: list[Results],
-    rows: list[Row],
-    remark: str,
+    ranking: compare.Ranking | None = None,
 ) -> Ranking:
     names = list(dict.fromkeys(name for one in results for name in one.metrics))
     return Ranking(
@@ -148,10 +153,10 @@ def _table(
         signature=results[0].signature,
         slots=slots,
         results=results,
-        rows=rows,
-        remark=remark,
+        rows=ranking.rows if ranking else [],
+        remark=ranking.remark if ranking else "",
         lines=_lines(names, results),
-        primary=str(preset.primary) if preset else "",
+        primary=ranking.metric if ranking else "",
     )
 
 

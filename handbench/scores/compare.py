@@ -96,7 +96,8 @@ def rank(
 
 
 def _rank(models: Sequence[tuple[str, Evaluation, Results]], protocol: Protocol) -> Ranking:
-    metric, name = protocol.primary, str(protocol.primary)
+    metric = next((m for m in protocol.ranking_metrics if _any_value(models, m)), protocol.primary)
+    name = str(metric)
     values = [results.metrics[name] for _, _, results in models]
     coverages = [_coverage(results) for _, _, results in models]
     remark = ""
@@ -105,6 +106,8 @@ def _rank(models: Sequence[tuple[str, Evaluation, Results]], protocol: Protocol)
             f"not ranked: {name} is over the hands found, and coverage differs "
             f"({min(coverages):.1%} to {max(coverages):.1%})"
         )
+    elif all(value.value is None for value in values):
+        remark = f"not ranked: no model has a value of {name}"
     worst = np.inf if metric.is_distance else -np.inf
     keys = [worst if value.value is None else value.value for value in values]
     order = sorted(range(len(models)), key=keys.__getitem__, reverse=not metric.is_distance)
@@ -113,7 +116,7 @@ def _rank(models: Sequence[tuple[str, Evaluation, Results]], protocol: Protocol)
     noise: dict[int, str] = {}
     if ranked:
         best = models[ranked[0]][1]
-        tests = {i: _test(models[i][1], best, protocol) for i in ranked[1:]}
+        tests = {i: _test(models[i][1], best, protocol.name) for i in ranked[1:]}
         corrected = holm([test.p for test in tests.values()])
         tests = {i: replace(tests[i], p=p) for i, p in zip(tests, corrected)}
         noise = {i: _below_noise(models[i][1], best, metric) for i in ranked[1:]}
@@ -137,12 +140,18 @@ def _rank(models: Sequence[tuple[str, Evaluation, Results]], protocol: Protocol)
     return Ranking(protocol.tag, models[0][2].signature, name, rows, remark)
 
 
-def _test(evaluation: Evaluation, best: Evaluation, protocol: Protocol) -> PairedTest:
-    scores, other = evaluation.primary.get(protocol.name), best.primary.get(protocol.name)
-    if scores is None or other is None or protocol.primary.stat != "mean":
+def _any_value(models: Sequence[tuple[str, Evaluation, Results]], metric: Metric) -> bool:
+    found = (results.metrics.get(str(metric)) for _, _, results in models)
+    return any(value is not None and value.value is not None for value in found)
+
+
+def _test(evaluation: Evaluation, best: Evaluation, protocol: str) -> PairedTest:
+    scores, other = evaluation.primary.get(protocol), best.primary.get(protocol)
+    if scores is None or other is None or best.ranks_by[protocol].stat != "mean":
         return PairedTest()  # not a mean of scores of hands
     errors = best.errors
-    return paired_test(scores, other, errors.cluster, protocol.primary.avg, errors.is_right)
+    avg = best.ranks_by[protocol].avg
+    return paired_test(scores, other, errors.cluster, avg, errors.is_right)
 
 
 def _below_noise(evaluation: Evaluation, best: Evaluation, metric: Metric) -> str:

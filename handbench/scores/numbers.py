@@ -46,11 +46,18 @@ def make_numbers(errors: SampleErrors, protocols: Sequence[Protocol]) -> Evaluat
     contributions = Contributions(errors)
     groups = Groups.of(errors)
     about = errors.about
-    primary = {
-        protocol.name: contributions.of(protocol.primary, protocol)
+    ranks_by = {
+        protocol.name: metric
         for protocol in protocols
-        if contributions.reason_without(protocol.primary) is None
-        and protocol.primary.quantity not in ("coverage", "OKS-AP")
+        # The first that has a value stays.
+        for metric in reversed(protocol.ranking_metrics)
+        if contributions.reason_without(metric) is None
+        and metric.quantity not in ("coverage", "OKS-AP")
+    }
+    primary = {
+        protocol.name: contributions.of(ranks_by[protocol.name], protocol)
+        for protocol in protocols
+        if protocol.name in ranks_by
     }
     return Evaluation(
         results=[_results(protocol, contributions, groups) for protocol in protocols],
@@ -60,6 +67,7 @@ def make_numbers(errors: SampleErrors, protocols: Sequence[Protocol]) -> Evaluat
         duplicate=list(about.get("duplicate", [])),
         warnings=list(about.get("warnings", [])),
         primary=primary,
+        ranks_by=ranks_by,
         label_noise=dict(about.get("label_noise", {})),
     )
 

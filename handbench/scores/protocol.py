@@ -32,12 +32,16 @@ class Protocol:
         Paper or script that it reproduces.
     missing_rule
         What becomes of hands without prediction, in words.
-    primary
-        The metric that ranks.
+    primary, primary_3d
+        The metric that ranks, and the one that ranks where no model has a value for it, because
+        all of them predict 3D alone.
     metrics_2d, metrics_3d
         What is computed; the 3D ones where the truth has 3D.
     curves
         PCK curves; those in mm where truth and predictions have 3D.
+    list_convention
+        What a list without header, such as ``pred.json``, is written in under this convention:
+        keys of :func:`handbench.predictions.read.parse_assumptions`.
     single_precision
         Round normalised distances to float32 before comparing, as the original does.
     replaces_bad_boxes
@@ -53,13 +57,20 @@ class Protocol:
     metrics_2d: tuple[Metric, ...]
     metrics_3d: tuple[Metric, ...] = ()
     curves: tuple[Curve, ...] = ()
+    list_convention: tuple[tuple[str, str], ...] = ()
     single_precision: bool = False
     replaces_bad_boxes: bool = False
+    primary_3d: Metric | None = None
 
     @property
     def tag(self) -> str:
         """Name and version: ``mmpose/1``."""
         return f"{self.name}/{self.version}"
+
+    @property
+    def ranking_metrics(self) -> tuple[Metric, ...]:
+        """The primary metric, then the one that stands in for it."""
+        return (self.primary,) if self.primary_3d is None else (self.primary, self.primary_3d)
 
     @property
     def needs_meshes(self) -> bool:

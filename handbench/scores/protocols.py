@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from handbench.errors import ScoreError
 from handbench.scores.metric import Metric
@@ -37,6 +39,7 @@ HANDBENCH = Protocol(
     source="handbench; argued in docs/protocols.md",
     missing_rule=WRONG_IF_MISSED,
     primary=parse("AUC@0-0.2[tight,rule=exact]"),
+    primary_3d=parse("AUC@0-50mm[root=0,rule=exact]"),
     metrics_2d=(
         parse("coverage"),
         *_with_companions(
@@ -89,6 +92,33 @@ def find_protocol(name: str) -> Protocol:
     near = difflib.get_close_matches(name.lower(), known, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
     raise ScoreError(f"unknown protocol {name!r}; {hint}")
+
+
+def list_convention(protocols: Sequence[Protocol], assumed: Mapping[str, Any]) -> dict[str, str]:
+    """What lists without header, such as ``pred.json``, are written in under these protocols.
+
+    Parameters
+    ----------
+    protocols
+        Those that speak of lists must agree.
+    assumed
+        What the user says; it decides, whatever the protocols say.
+
+    Raises
+    ------
+    ScoreError
+        If two protocols disagree.
+    """
+    said: dict[str, tuple[str, str]] = {}
+    for protocol in protocols:
+        for key, value in protocol.list_convention:
+            other, name = said.setdefault(key, (value, protocol.name))
+            if other != value and key not in assumed:
+                raise ScoreError(
+                    f"a list without header has {key} {other} under {name} and {value} under "
+                    f"{protocol.name}: score under one of them, or say --assume {key}=…"
+                )
+    return {key: value for key, (value, _) in said.items() if key not in assumed}
 
 
 def custom_protocol(names: tuple[str, ...]) -> Protocol:

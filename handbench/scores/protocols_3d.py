@@ -53,6 +53,7 @@ FREIHAND = Protocol(
     metrics_2d=(),
     metrics_3d=metrics(*_JOINTS_AND_MESHES, *_WITHOUT_REFLECTIONS, *_FROM_WRIST),
     curves=_curves("pa-reflect", "cam", "pa", "root=0"),
+    list_convention=(("axes", "opencv"), ("keypoint_order", "canonical")),
 )
 
 HO3D = Protocol(
@@ -75,6 +76,7 @@ HO3D = Protocol(
         *_FROM_WRIST,
     ),
     curves=_curves("pa-reflect", "cam", "root=0,bone=0-9", "pa"),
+    list_convention=(("axes", "opengl"), ("keypoint_order", "mano")),
 )
 
 DEXYCB = Protocol(

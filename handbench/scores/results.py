@@ -11,14 +11,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from handbench.errors import ScoreError
 from handbench.files import read_json, write_json
+from handbench.scores.metric import Metric
 from handbench.scores.sample_errors import SampleErrors
+
+if TYPE_CHECKING:
+    from handbench.scores.diagnosis import Diagnosis
 
 FORMAT_VERSION = 1
 
@@ -182,11 +186,14 @@ class Evaluation:
         Sample ids expected but not predicted; predicted but not expected; predicted twice.
     warnings
         Sentences about predictions that look wrong (pixel frame, mirror image, joint order).
-    primary
-        Protocol name → (N, K) score of each joint under the metric that ranks: its average is
-        the metric's value, NaN is left out. Paired tests and groups of hands are made from it.
+    primary, ranks_by
+        Protocol name → (N, K) score of each joint under the metric that ranks, and that metric:
+        their average is its value, NaN is left out. Paired tests and groups of hands are made
+        from them.
     label_noise
         ``"px"``, ``"mm"`` → mean error of the labels themselves, where the data's manifest gives it.
+    diagnosis
+        What went wrong with the keypoints, where it was asked for.
     """
 
     results: list[Results]
@@ -196,4 +203,6 @@ class Evaluation:
     duplicate: list[str]
     warnings: list[str] = field(default_factory=list)
     primary: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
+    ranks_by: dict[str, Metric] = field(default_factory=dict)
     label_noise: dict[str, float] = field(default_factory=dict)
+    diagnosis: Diagnosis | None = None

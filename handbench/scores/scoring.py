@@ -14,6 +14,7 @@ from handbench.hdf5.reader import HandFile
 from handbench.predictions.read import read_predictions
 from handbench.predictions.record import Predictions
 from handbench.provenance import provenance
+from handbench.scores.diagnosis import diagnose
 from handbench.scores.matching import match
 from handbench.scores.measuring import measure
 from handbench.scores.numbers import make_numbers
@@ -36,6 +37,7 @@ def evaluate(
     metrics: Sequence[str] = (),
     ids: Iterable[str] | None = None,
     ids_from: str = "ids",
+    diagnosis: bool = False,
 ) -> Evaluation:
     """Score one predictions file against the truth of its split.
 
@@ -54,10 +56,12 @@ def evaluate(
         Score only these samples.
     ids_from
         Where `ids` come from, for messages.
+    diagnosis
+        Also sort every keypoint into a class of error (:mod:`handbench.scores.diagnosis`).
 
     Returns
     -------
-    Evaluation with one :class:`Results` a protocol.
+    Evaluation with one :class:`~handbench.scores.results.Results` a protocol.
 
     Raises
     ------
@@ -80,7 +84,7 @@ def evaluate(
         truth = truth.only(ids, ids_from)
     state = file.path.stat()
     digest = _file_sha256(file.path, state.st_size, state.st_mtime_ns)
-    return score(predictions, truth, presets, {"data_sha256": digest})
+    return score(predictions, truth, presets, {"data_sha256": digest}, diagnosis=diagnosis)
 
 
 @functools.lru_cache(maxsize=4)
@@ -94,6 +98,8 @@ def score(
     truth: Truth,
     protocols: Sequence[Protocol],
     origin: dict[str, str] | None = None,
+    *,
+    diagnosis: bool = False,
 ) -> Evaluation:
     """Score predictions in memory against truth in memory.
 
@@ -105,6 +111,8 @@ def score(
         Presets.
     origin
         Further provenance, such as ``data_sha256``.
+    diagnosis
+        See :func:`evaluate`.
 
     Returns
     -------
@@ -115,7 +123,8 @@ def score(
     matched = match(predictions, truth)
     made = {**provenance(), **(origin or {}), "predictions_sha256": predictions.sha256 or None}
     about = {"provenance": made, "warnings": [*predictions.notes, *warnings_about(matched)]}
-    return make_numbers(measure(matched, protocols, about), protocols)
+    found = diagnose(matched) if diagnosis else None
+    return replace(make_numbers(measure(matched, protocols, about), protocols), diagnosis=found)
 
 
 def rescore(

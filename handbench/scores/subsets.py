@@ -148,9 +148,10 @@ def _subsets(
     distances = _distances(evaluation)
     joint_wise = groups.groups[0].joints is not None
     primary = {
-        str(protocol.primary): (protocol.primary, scores)
+        str(metric): (metric, scores)
         for protocol in protocols
         if (scores := evaluation.primary.get(protocol.name)) is not None
+        and (metric := evaluation.ranks_by[protocol.name])
         # Some metrics have one score a hand, which no group of joints can share.
         and not (joint_wise and scores.shape[1] != NUM_JOINTS)
     }

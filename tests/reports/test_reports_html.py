@@ -272,7 +272,7 @@ def test_a_model_without_2d_is_shown_without_pictures(tiny: HandFile, tmp_path: 
     model = scored(tiny)
     nothing = np.full((HANDS, 21), np.nan)
     errors = dataclasses.replace(
-        model.errors, errors_px=nothing, root_mm=np.full((HANDS, 21), 12.5)
+        model.errors, joints={"px": nothing, "mm,root=0": np.full((HANDS, 21), 12.5)}
     )
     page = page_of([dataclasses.replace(model, errors=errors)], tiny, tmp_path)
     assert "mm in 3D with the wrists aligned" in page.text

@@ -53,7 +53,7 @@ def test_a_joint_without_labels_has_no_error(tiny: HandFile) -> None:
     errors = scored(tiny).errors
     values = errors.errors_px.copy()
     values[:, 8] = np.nan
-    row = summary.by_joint(dataclasses.replace(errors, errors_px=values), summary.PIXELS)[8]
+    row = summary.by_joint(dataclasses.replace(errors, joints={"px": values}), summary.PIXELS)[8]
     assert row == summary.GroupErrors("index_tip", 0, 0, None, None, None, None, "index")
 
 
@@ -76,7 +76,8 @@ def test_basis_is_millimetres_only_without_pixels(tiny: HandFile) -> None:
     assert summary.choose_basis([plain]) == summary.PIXELS
     nothing = np.full((HANDS, 21), np.nan)
     only_3d = dataclasses.replace(
-        plain, errors=dataclasses.replace(plain.errors, errors_px=nothing, root_mm=nothing + 1)
+        plain,
+        errors=dataclasses.replace(plain.errors, joints={"px": nothing, "mm,root=0": nothing + 1}),
     )
     assert summary.choose_basis([only_3d]) == summary.MILLIMETRES
     assert summary.choose_basis([only_3d, plain]) == summary.PIXELS
@@ -86,7 +87,7 @@ def test_basis_is_millimetres_only_without_pixels(tiny: HandFile) -> None:
 def test_picks_never_show_a_hand_twice(tiny: HandFile, hands: int) -> None:
     errors = scored(tiny, noise=2.0).errors
     kept = dataclasses.replace(
-        errors, errors_px=errors.errors_px[:hands], predicted=errors.predicted[:hands]
+        errors, joints={"px": errors.errors_px[:hands]}, predicted=errors.predicted[:hands]
     )
     picks = summary.pick_samples(kept, 4)
     chosen = [*picks.worst, *picks.median, *picks.best]
@@ -110,5 +111,7 @@ def test_disagreement_is_the_widest_gap_among_hands_both_found(tiny: HandFile) -
     values = other.errors.errors_px.copy()
     values[7] += 40.0
     values[12] += 20.0
-    other = dataclasses.replace(other, errors=dataclasses.replace(other.errors, errors_px=values))
+    other = dataclasses.replace(
+        other, errors=dataclasses.replace(other.errors, joints={"px": values})
+    )
     assert summary.disagreements([one, other], 3) == ["test/0007", "test/0012"]

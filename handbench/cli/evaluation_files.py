@@ -1,0 +1,81 @@
+"""Files around ``handbench evaluate``: ids in; results, errors, diagnosis and report out."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from handbench.hdf5.reader import HandFile
+    from handbench.scores.results import Evaluation
+
+
+def read_ids(path: Path) -> list[str]:
+    """Sample ids from a text file, one a line; raises :class:`ScoreError` if there is none."""
+    from handbench.errors import ScoreError
+
+    try:
+        # Editors on Windows put a byte order mark before the first id.
+        lines = path.read_text("utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ScoreError(
+            f"expected a text file of sample ids at {path}, one a line, found none that can be "
+            f"read ({error})"
+        ) from error
+    return [line.strip() for line in lines if line.strip()]
+
+
+def unique_labels(models: Sequence[tuple[str, Path]]) -> list[str]:
+    """Names of the models; those called the same get the name of their file, then a number."""
+    names = [name for name, _ in models]
+    labels: list[str] = []
+    for name, path in models:
+        label = f"{name} ({path.name})" if names.count(name) > 1 else name
+        number = 2
+        unique = label
+        while unique in labels:
+            unique, number = f"{label} #{number}", number + 1
+        labels.append(unique)
+    return labels
+
+
+def write_evaluations(
+    out: Path, labels: Sequence[str], evaluations: Sequence[Evaluation], file: HandFile
+) -> None:
+    """Write the report first and the results last: results JSON means that all is there."""
+    from handbench.files import write_json
+    from handbench.reports.html import write_report
+
+    write_report(list(evaluations), file, out / "report.html", labels=list(labels))
+    for names, evaluation in zip(_file_names(labels, evaluations), evaluations):
+        evaluation.errors.write(out / names[0])
+        if evaluation.diagnosis is not None:
+            write_json(out / names[1], evaluation.diagnosis.to_dict())
+        for name, results in zip(names[2:], evaluation.results):
+            results.write(out / name)
+
+
+def _file_names(labels: Sequence[str], evaluations: Sequence[Evaluation]) -> list[list[str]]:
+    """Names of each model's files, no two the same: errors, diagnosis, then one a protocol.
+
+    Names that differ in case only, or only in characters that no file name may have, are the
+    same; and the model ``a.mmpose`` wants the name that the model ``a`` has under mmpose.
+    """
+    taken = {"report.html"}
+    chosen: list[list[str]] = []
+    for label, evaluation in zip(labels, evaluations):
+        base = re.sub(r"[^\w.-]+", "-", unicodedata.normalize("NFC", label)).strip("-.") or "model"
+        further = [f".{results.protocol}.json" for results in evaluation.results[1:]]
+        endings = (".errors.npz", ".diagnosis.json", ".json", *further)
+        for number in itertools.count(1):
+            stem = base if number == 1 else f"{base}-{number}"
+            names = [f"{stem}{ending}" for ending in endings]
+            if taken.isdisjoint(name.casefold() for name in names):
+                break
+        taken.update(name.casefold() for name in names)
+        chosen.append(names)
+    return chosen
