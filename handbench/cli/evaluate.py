@@ -154,7 +154,8 @@ def _read(
     protocols: Sequence[Protocol],
     assumptions: Sequence[str],
 ) -> list[Predictions | SampleErrors]:
-    from handbench.predictions.read import parse_assumptions, read_predictions
+    from handbench.predictions.assume import parse_assumptions
+    from handbench.predictions.read import read_predictions
     from handbench.scores.protocols import list_convention
     from handbench.scores.sample_errors import SampleErrors, is_errors_file
 
@@ -163,7 +164,7 @@ def _read(
     return [
         SampleErrors.read(path)
         if is_errors_file(path)
-        else read_predictions(path, data, assume=assume, convention=convention)
+        else read_predictions(path, data, assume=assume, assume_without_header=convention)
         for path in preds
     ]
 

@@ -94,22 +94,29 @@ class Contributions:
         return m.normalise(errors, size)
 
     def left_out(self, metric: Metric) -> str:
-        """Say how many labelled hands a metric cannot use, or "" if it uses all."""
-        errors = self.errors
-        if metric.size is not None:
-            unusable: Bools = ~(errors.sizes[metric.size] > 0) & errors.labelled_2d.any(axis=1)
-            why = "without this size"
-        elif not metric.per_joint or metric.alignment not in ("pa", "pa-reflect", "root"):
+        """Say what a metric cannot use, "" if it uses all: hands, or everything there is.
+
+        Metrics of which nothing is left have no value, and this says why.
+        """
+        if metric.quantity == "coverage":
             return ""
-        else:
-            nothing = np.isnan(errors.joints[errors_name(metric)]).all(axis=1)
-            unusable = np.logical_and(errors.labelled_3d.any(axis=1), nothing)
-            why = "with fewer than four labelled joints, or all on a line,"
-            if metric.alignment == "root":
-                ends = [metric.root, *(metric.bone or ())]
-                why = f"without a label for joint {' or '.join(map(str, dict.fromkeys(ends)))}"
-        count = int(unusable.sum())
-        return f"; {count:,} hands {why} are left out" if count else ""
+        needs_found = metric.is_distance or metric.missing == "drop"
+        if not metric.per_joint:
+            scores = self.errors.hands[str(plain_hands(metric))]
+            scores = scores if metric.hands == "all" else scores[self._hands(metric)]
+            return _nothing(scores, needs_found, _EMPTY[metric.quantity])
+        errors = self.errors.joints[errors_name(metric)]
+        labelled = self.errors.labelled_3d if metric.is_3d else self.errors.labelled_2d
+        usable = ~np.isnan(errors)
+        if metric.size is not None:
+            usable &= (self.errors.sizes[metric.size] > 0)[:, None]
+        counted = self._counted(metric)
+        here = usable if counted is None else usable & counted
+        nothing = _nothing(errors[here], needs_found, "no labelled joint of the split counts here")
+        if nothing or metric.of != "model":
+            return nothing
+        count = int((labelled.any(axis=1) & ~usable.any(axis=1)).sum())
+        return f"; {count:,} hands {_why_unusable(metric)} are left out" if count else ""
 
     def _of_hands(self, metric: Metric) -> Floats:
         errors = self.errors
@@ -117,8 +124,8 @@ class Contributions:
             scores = errors.predicted.astype(np.float64)
         else:
             scores = errors.hands[str(plain_hands(metric))]
-        if metric.mesh and metric.missing == "wrong" and errors.has_mesh is not None:
-            scores = np.where(np.isnan(scores) & errors.has_mesh, 0.0, scores)
+            wrong = 0.0 if metric.missing == "wrong" and not metric.is_distance else np.nan
+            scores = np.where(np.isinf(scores), wrong, scores)
         if metric.hands != "all":
             scores = np.where(self._hands(metric), scores, np.nan)
         return scores[:, None]
@@ -145,6 +152,36 @@ class Contributions:
             return np.full(len(errors), metric.hands == "all")
         together = np.equal(errors.hand_type, "interacting")
         return together if metric.hands == "interacting" else ~together
+
+
+_EMPTY = {
+    "MRRPE": "no image's two hands were both found",
+    "handedness": "every image has a hand of unknown side",
+    "MPJPE": "no labelled mesh of the split counts here",
+    "PCK": "no labelled mesh of the split counts here",
+    "AUC": "no labelled mesh of the split counts here",
+    "F": "no labelled mesh of the split counts here",
+}
+"""Why a metric of whole hands may have nothing to average."""
+
+
+def _nothing(values: Floats, needs_found: bool, empty: str) -> str:
+    """Why `values` (NaN unlabelled, inf missed) have no average, or ""."""
+    if np.isnan(values).all():
+        return f"; no value: {empty}"
+    if needs_found and not np.isfinite(values).any():
+        return "; no value: no hand was found"
+    return ""
+
+
+def _why_unusable(metric: Metric) -> str:
+    """What a labelled hand lacks that `metric` cannot use."""
+    if metric.size is not None:
+        return "without this size"
+    if metric.alignment == "root":
+        ends = dict.fromkeys([metric.root, *(metric.bone or ())])
+        return f"without a label for joint {' or '.join(map(str, ends))}"
+    return "with fewer than four labelled joints, or all on a line,"
 
 
 def _judged(metric: Metric, errors: Floats, *, single_precision: bool) -> Floats:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from handbench.scores.average_precision import oks_ap
 from handbench.scores.distances import errors_name, hand_sizes, joint_errors, plain_distance
 from handbench.scores.matching import Matched
-from handbench.scores.meshes import mesh_scores
+from handbench.scores.meshes import comparable, mesh_scores
 from handbench.scores.metric import Metric
 from handbench.scores.names import parse
 from handbench.scores.pairs import handedness, relative_root_errors
@@ -77,8 +77,9 @@ def measure(
         else:
             scores = handedness if metric.quantity == "handedness" else relative_root_errors
             hands[name] = scores(matched)[:, 0]
-    of_meshes = mesh_scores(matched, sorted(meshes, key=str))
-    hands |= {str(metric): scores[:, 0] for metric, scores in of_meshes.items()}
+    for metric, scores in mesh_scores(matched, sorted(meshes, key=str)).items():
+        missed = np.isnan(scores[:, 0]) & comparable(matched, metric)
+        hands[str(metric)] = np.where(missed, np.inf, scores[:, 0])
     keypoints = matched.keypoints
     return SampleErrors(
         sample_id=truth.sample_id,
@@ -93,8 +94,6 @@ def measure(
         sizes={str(name): size for name, size in hand_sizes(truth).items()},
         hands=hands,
         hand_type=truth.hand_type,
-        # A mesh is there as a whole or not at all.
-        has_mesh=None if truth.vertices is None else ~np.isnan(truth.vertices[:, 0, 0]),
         about={
             "dataset": truth.dataset,
             "split": truth.split,

@@ -61,11 +61,9 @@ class SampleErrors:
         Normaliser → (N,) float64 source px; NaN where undefined.
     hands
         Name of a metric with one score a hand (of meshes, of two wrists, of sides) → (N,)
-        float64; NaN where there is none.
+        float64. NaN: nothing labelled. inf: labelled, but the hand was missed.
     hand_type
         (N,) str, ``left``, ``right`` or ``interacting``; None where the split does not say.
-    has_mesh
-        (N,) bool: the truth has a mesh; None where the split has none.
     about
         What a signature and a report need: ``dataset``, ``split``, ``model``, ``truth_sha256``,
         ``cluster_unit``, ``subset``, ``gt_used``, ``box``, ``label_noise``, ``extra``,
@@ -85,7 +83,6 @@ class SampleErrors:
     sizes: dict[str, Floats] = field(default_factory=dict)
     hands: dict[str, Floats] = field(default_factory=dict)
     hand_type: npt.NDArray[np.str_] | None = None
-    has_mesh: Bools | None = None
     about: dict[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -202,7 +199,7 @@ class SampleErrors:
                 found.setdefault(group, {})[key] = array
             else:
                 found[name] = array
-        needed = {f.name for f in fields(cls)} - {"hand_type", "has_mesh", "hands", "joints"}
+        needed = {f.name for f in fields(cls)} - {"hand_type", "hands", "joints"}
         missing = sorted(needed - {_ABOUT} - set(found))
         if missing:
             raise ScoreError(
