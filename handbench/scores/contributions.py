@@ -12,7 +12,7 @@ from handbench import metrics as m
 from handbench.alignment import alignable
 from handbench.scores.distances import Distances
 from handbench.scores.matching import Matched
-from handbench.scores.meshes import mesh_scores
+from handbench.scores.meshes import comparable, mesh_scores
 from handbench.scores.metric import Metric
 from handbench.scores.pairs import handedness, relative_root_errors
 from handbench.scores.protocol import Protocol
@@ -53,7 +53,8 @@ class Contributions:
         if metric.mesh:
             scores = self._meshes[_plain(metric)]
             if metric.missing == "wrong":
-                scores = np.where(np.isnan(scores) & self._has_mesh(), 0.0, scores)
+                labelled = comparable(self.matched, metric)[:, None]
+                scores = np.where(np.isnan(scores) & labelled, 0.0, scores)
             return self._of_hands(metric, scores)
         if metric.quantity == "coverage":
             return self._of_hands(metric, self.matched.predicted[:, None].astype(np.float64))
@@ -66,26 +67,36 @@ class Contributions:
             return np.where(np.isfinite(errors), errors, np.nan)
         return _judged(metric, errors, single_precision=protocol.single_precision)
 
-    def _has_mesh(self) -> npt.NDArray[np.bool_]:
-        """(N, 1) hands whose truth has a mesh."""
-        vertices = self.matched.truth.vertices
-        if vertices is None:
-            return np.zeros((len(self.matched.truth), 1), dtype=bool)
-        # A mesh is there as a whole or not at all.
-        return ~np.isnan(vertices[:, :1, 0])
-
     def _of_hands(self, metric: Metric, scores: Floats) -> Floats:
         if metric.hands == "all":
             return scores
         return np.where(self.distances.hands(metric)[:, None], scores, np.nan)
 
     def left_out(self, metric: Metric) -> str:
-        """Say how many labelled hands a metric cannot use, or "" if it uses all."""
+        """Say what a metric cannot use, "" if it uses all: hands, or everything there is.
+
+        Metrics of which nothing is left have no value, and this says why.
+        """
+        if metric.mesh:
+            return self._without_meshes(metric)
+        if metric.quantity == "MRRPE" and np.isnan(relative_root_errors(self.matched)).all():
+            return "; no value: no image's two hands were both found"
+        if metric.quantity == "handedness" and np.isnan(handedness(self.matched)).all():
+            return "; no value: every image has a hand of unknown side"
+        if not metric.per_joint:
+            return ""
         truth = self.matched.truth
+        labelled = self.distances.labelled(metric)
+        if not labelled.any():
+            return "; no value: no labelled joint of the split counts here"
+        if metric.of == "model" and (metric.is_distance or metric.missing == "drop"):
+            points = self.matched.keypoints_3d if metric.is_3d else self.matched.keypoints
+            if points is None or not np.isfinite(points[labelled]).any():
+                return "; no value: no hand was found"
         if metric.size is not None:
             unusable = ~(self.distances.sizes[metric.size] > 0) & truth.valid.any(axis=1)
             why = "without this size"
-        elif not metric.per_joint or truth.keypoints_3d is None:
+        elif truth.keypoints_3d is None:
             return ""
         elif metric.alignment in ("pa", "pa-reflect"):
             fixed = alignable(truth.keypoints_3d, truth.valid_3d)
@@ -98,6 +109,15 @@ class Contributions:
             return ""
         count = int(unusable.sum())
         return f"; {count:,} hands {why} are left out" if count else ""
+
+    def _without_meshes(self, metric: Metric) -> str:
+        """Why a metric of meshes has no value, or ""."""
+        labelled = comparable(self.matched, metric) & self.distances.hands(metric)
+        if not labelled.any():
+            return "; no value: no labelled mesh of the split counts here"
+        found = ~np.isnan(self._meshes[_plain(metric)][labelled]).all()
+        counts_missed = metric.missing == "wrong" and not metric.is_distance
+        return "" if found or counts_missed else "; no value: no mesh was found"
 
 
 def _plain(metric: Metric) -> Metric:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
@@ -68,6 +70,22 @@ class Distances:
             size = np.where(size < 0, 1e6, size)
         return normalise(errors, size)
 
+    def labelled(self, metric: Metric) -> npt.NDArray[np.bool_]:
+        """(N, 21) joints whose labels allow a score for `metric`, found or missed."""
+        truth = self.matched.truth
+        there: npt.NDArray[np.bool_] = truth.valid
+        if metric.is_3d:
+            there = truth.valid_3d
+            if metric.alignment == "root":
+                for joint in (metric.root, *(metric.bone or ())):
+                    there = there & truth.valid_3d[:, joint, None]
+            elif metric.alignment in ("pa", "pa-reflect") and truth.keypoints_3d is not None:
+                there = there & alignable(truth.keypoints_3d, truth.valid_3d)[:, None]
+        elif metric.size is not None:
+            there = there & (self.sizes[metric.size] > 0)[:, None]
+        counted = self._counted(metric)
+        return there if counted is None else there & counted
+
     def _counted(self, metric: Metric) -> npt.NDArray[np.bool_] | None:
         """(N, 21) joints that the metric's ``joints=`` and ``hands=`` name; None for all."""
         if metric.joints == "all" and metric.hands == "all":
@@ -116,12 +134,10 @@ class Distances:
             if predicted is None or labelled is None:
                 errors = np.where(valid, np.inf, np.nan)
             else:
+                # What an alignment needs and nobody labelled leaves the whole hand out.
+                valid = self.labelled(replace(metric, joints="all", hands="all"))
                 if metric.alignment == "root":
-                    # Without a label for its root no joint of the hand can be compared.
-                    valid = valid & valid[:, metric.root, None]
                     if metric.bone is not None:
-                        ends = valid[:, metric.bone[0]] & valid[:, metric.bone[1]]
-                        valid = valid & ends[:, None]
                         predicted = align_bone(predicted, labelled, metric.bone, metric.root)
                     else:
                         predicted = align_root(predicted, metric.root)
@@ -130,7 +146,6 @@ class Distances:
                     predicted = align_scale(predicted, labelled, valid)
                 elif metric.alignment in ("pa", "pa-reflect"):
                     reflect = metric.alignment == "pa-reflect"
-                    valid = valid & alignable(labelled, valid)[:, None]
                     predicted = align_procrustes(predicted, labelled, valid, reflect=reflect)
                 errors = keypoint_errors(predicted, labelled, valid) * MM_PER_M
             self._known[name] = errors
