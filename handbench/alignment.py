@@ -52,13 +52,19 @@ def align_bone(
     (N, K, 3), root in the origin. A predicted bone without length is taken as 1, as in the
     official script, so that a prediction of zeros stays zero.
     """
+    factor = bone_factor(prediction, truth, bone)
+    scaled: Floats = align_root(prediction, root) * factor[:, None, None]
+    return scaled
+
+
+def bone_factor(prediction: npt.ArrayLike, truth: npt.ArrayLike, bone: tuple[int, int]) -> Floats:
+    """(N,) true length of a bone divided by the predicted one; see :func:`align_bone`."""
     predicted, labelled = np.asarray(prediction, dtype=np.float64), np.asarray(truth, dtype=float)
     start, end = bone
     found = np.linalg.norm(predicted[:, end] - predicted[:, start], axis=-1)
     wanted = np.linalg.norm(labelled[:, end] - labelled[:, start], axis=-1)
-    factor = wanted / np.where(found == 0, 1.0, found)
-    scaled: Floats = align_root(predicted, root) * factor[:, None, None]
-    return scaled
+    factor: Floats = wanted / np.where(found == 0, 1.0, found)
+    return factor
 
 
 def align_scale(prediction: npt.ArrayLike, truth: npt.ArrayLike, valid: npt.ArrayLike) -> Floats:
@@ -75,14 +81,19 @@ def align_scale(prediction: npt.ArrayLike, truth: npt.ArrayLike, valid: npt.Arra
     -------
     (N, K, 3). A prediction of zeros stays zero.
     """
-    predicted = np.asarray(prediction, dtype=np.float64)
+    factor = scale_factor(prediction, truth, valid)
+    scaled: Floats = np.asarray(prediction, dtype=np.float64) * factor[:, None, None]
+    return scaled
+
+
+def scale_factor(prediction: npt.ArrayLike, truth: npt.ArrayLike, valid: npt.ArrayLike) -> Floats:
+    """(N,) least-squares factors Σ p·g / Σ p·p; see :func:`align_scale`."""
     keep = np.asarray(valid, dtype=bool)[..., None]
-    p = np.where(keep, predicted, 0.0)
+    p = np.where(keep, np.asarray(prediction, dtype=np.float64), 0.0)
     g = np.where(keep, np.asarray(truth, dtype=np.float64), 0.0)
     squares = (p * p).sum(axis=(-2, -1))
-    factor = (p * g).sum(axis=(-2, -1)) / np.where(squares == 0, 1.0, squares)
-    scaled: Floats = predicted * factor[:, None, None]
-    return scaled
+    factor: Floats = (p * g).sum(axis=(-2, -1)) / np.where(squares == 0, 1.0, squares)
+    return factor
 
 
 @dataclass(frozen=True)
@@ -114,8 +125,8 @@ class Similarity:
         return moved
 
     def reflects(self) -> npt.NDArray[np.bool_]:
-        """(N,) whether the rotation is a reflection."""
-        determinant: npt.NDArray[np.bool_] = np.linalg.det(self.rotation) < 0
+        """(N,) whether the rotation is a reflection; not where there is none."""
+        determinant: npt.NDArray[np.bool_] = np.linalg.det(np.nan_to_num(self.rotation)) < 0
         return determinant
 
     def apply_to_foreign_mesh(self, vertices: Points) -> Floats:
@@ -182,7 +193,7 @@ def fit_similarity(
     norm = np.sqrt((p * p).sum(axis=(1, 2)))
     # The official scripts add 1e-8 m to the norms instead, which moves no error by 1e-6 mm.
     scale = (s * signs).sum(axis=-1) / np.where(norm == 0, 1.0, norm**2)
-    rotation[~alignable(labelled, keep)] = np.nan
+    rotation[~_fix_a_rotation(g, keep)] = np.nan
     return Similarity(rotation, scale, mean_p, mean_g, norm)
 
 
@@ -204,9 +215,13 @@ def alignable(truth: npt.ArrayLike, valid: npt.ArrayLike) -> npt.NDArray[np.bool
     weights = keep[..., None]
     count = np.maximum(weights.sum(axis=1, keepdims=True), 1)
     points = np.where(weights, np.asarray(truth, dtype=np.float64), 0.0)
-    points = (points - points.sum(axis=1, keepdims=True) / count) * weights
+    return _fix_a_rotation((points - points.sum(axis=1, keepdims=True) / count) * weights, keep)
+
+
+def _fix_a_rotation(centred: Floats, keep: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """(N,) whether points (N, K, 3), centred and 0 where they are not kept, fix a rotation."""
     # Variances along the principal axes, rising: on a line only the last one is not zero.
-    variances = np.linalg.eigvalsh(np.swapaxes(points, 1, 2) @ points)
+    variances = np.linalg.eigvalsh(np.swapaxes(centred, 1, 2) @ centred)
     fixed: npt.NDArray[np.bool_] = variances[:, 1] > 1e-10 * variances[:, 2]
     fixed &= keep.sum(axis=1) >= MIN_POINTS
     return fixed

@@ -89,10 +89,10 @@ def load_pickle(
         )
     except Exception as broken:
         # Damaged pickles raise nearly every built-in class.
-        reason = str(broken) or type(broken).__name__
+        reason = " ".join(str(broken).split()) or type(broken).__name__
         raise error(
-            f"{where}: expected {what}, found a pickle that cannot be read ({reason}): write or "
-            "copy it again"
+            f"{where}: expected {what}, found a pickle that cannot be read ({reason:.100}): write "
+            "or copy it again"
         ) from broken
 
 
@@ -124,7 +124,7 @@ class _Unpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in self._names:
-            raise _RefusedNameError(f"{module}.{name}")
+            raise _RefusedNameError(f"{ascii(f'{module}.{name}')[1:-1]:.100}")
         return self._names[module, name]
 
     def persistent_load(self, pid: Any) -> Any:

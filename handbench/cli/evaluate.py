@@ -120,7 +120,7 @@ def evaluate(
     needs_data = groupings or out is not None or any(isinstance(r, Predictions) for r in read)
     file = given if given is not None or not needs_data else _only_dataset(home, preds, read)
     labels = unique_labels([(_name(one), path) for one, path in zip(read, preds)])
-    scored = {"metrics": metric_names, "ids": ids, "ids_from": str(ids_file)}
+    scored: dict[str, Any] = {"metrics": metric_names, "ids": ids, "ids_from": str(ids_file)}
     evaluations = [
         score(one, _known(file), asked, **scored, diagnosis=diagnose)
         if isinstance(one, Predictions)
@@ -271,7 +271,7 @@ def _document(
 
     models = []
     for label, evaluation in zip(labels, evaluations):
-        model = {
+        model: dict[str, Any] = {
             "label": label,
             "results": [results.to_dict() for results in evaluation.results],
             "missing": evaluation.missing,

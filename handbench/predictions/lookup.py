@@ -9,22 +9,31 @@ from typing import Any
 from handbench.errors import PredictionsError
 from handbench.hdf5.reader import HandFile, SplitReader
 
+_IMAGE_FOLDERS = ("rgb", "images", "color")
 
-def only_split(data: HandFile, where: str) -> SplitReader:
-    """The split that a file without a header can only mean: ``test``, or the only one.
+
+def split_of(data: HandFile, wanted: str | None, where: str) -> SplitReader:
+    """The split that a file without a header is about: `wanted`, else ``test``, or the only one.
 
     Raises
     ------
     PredictionsError
-        If there are several and none is called so.
+        If it is not there, or nothing is wanted and there are several others.
     """
+    if wanted is not None:
+        if wanted in data.splits:
+            return data[wanted]
+        raise PredictionsError(
+            f"{where}: assumed split={wanted}, but {data.path} has {', '.join(data.splits)}: "
+            "assume one of these"
+        )
     if "test" in data.splits:
         return data["test"]
     if len(data.splits) == 1:
         return data[data.splits[0]]
     raise PredictionsError(
         f"{where}: this file names no split, and {data.path} has no split 'test' but "
-        f"{', '.join(data.splits)}: write handbench predictions, which name theirs"
+        f"{', '.join(data.splits)}: assume split={data.splits[0]} or another of them"
     )
 
 
@@ -67,13 +76,20 @@ class SampleNames:
         return next((table[name] for table in tables if name in table), [])
 
     def find_path(self, path: str) -> list[str]:
-        """Sample ids of the longest tail of `path` that names a photo or sample, or none."""
-        parts = PurePosixPath(path.replace("\\", "/")).with_suffix("").parts if path else ()
-        for start in range(len(parts)):
-            tail = "/".join(parts[start:])
-            for table in (self.by_photo, self.by_sample):
-                if tail in table:
-                    return table[tail]
+        """Sample ids of the longest tail of `path` that names a photo or sample, or none.
+
+        Folders that only say that there are images may be absent from the names of samples:
+        FreiHAND's ``evaluation/rgb/00000000.jpg`` is the sample ``evaluation/00000000``.
+        """
+        name = PurePosixPath(path.replace("\\", "/"))
+        parts = (*name.parent.parts, name.stem)
+        plain = tuple(part for part in parts if part not in _IMAGE_FOLDERS)
+        for folders in (parts, plain):
+            for start in range(len(folders)):
+                tail = "/".join(folders[start:])
+                for table in (self.by_photo, self.by_sample):
+                    if tail in table:
+                        return table[tail]
         return []
 
     def at(self, index: int) -> str:

@@ -23,8 +23,9 @@ _BETWEEN_TABLES = re.compile(rb"(\]\s*\])\s*,\s*(\[\s*\[)")
 _ROWS = re.compile(rb'"predictions"\s*:\s*(\[)\s*(?=\{)')
 _LIST_OF_OBJECTS = re.compile(rb"\s*\[\s*(?=\{)")
 _LISTS_OF_TABLES = re.compile(rb"\s*\[\s*\[\s*(?=\[\s*\[)")
-_NEXT_LIST = re.compile(rb"\]\s*,\s*\[\s*")
-_THE_END = re.compile(rb"\]\s*\]\s*\Z")
+_END_OF_TABLES = re.compile(rb"(\]\s*\])\s*\]")
+_NEXT_LIST = re.compile(rb"\s*\]\s*,\s*\[\s*")
+_THE_END = re.compile(rb"\s*\]\s*\]\s*\Z")
 _STAND_IN = "the rows of predictions"
 
 
@@ -46,9 +47,15 @@ def split_rows(text: bytes) -> tuple[dict[str, Any], Iterator[list[Any]]]:
         If it is not that; also while the pieces are taken.
     """
     start = _ROWS.search(text)
-    end = text.rfind(b"]")
-    if start is None or end < start.end():
+    if start is None:
         raise IrregularJsonError
+    # Rows end at the last bracket that closes right behind an object; header keys may follow.
+    last = text.rfind(b"}")
+    while last > start.end() and not text[last + 1 : last + 65].lstrip().startswith(b"]"):
+        last = text.rfind(b"}", 0, last)
+    if last < start.end():
+        raise IrregularJsonError
+    end = text.index(b"]", last)
     stand_in = orjson.dumps(_STAND_IN)
     document = _parse(text[: start.start(1)] + stand_in + text[end + 1 :])
     # The rows may also have stood at another level, under the same key.
@@ -90,9 +97,10 @@ def lists_of_tables(text: bytes) -> list[npt.NDArray[np.float64]]:
     position = start.end()
     while True:
         # Three brackets close where a list of tables ends, and nowhere before.
-        end = text.find(b"]]]", position) + 2
-        if end < 2:
+        closing = _END_OF_TABLES.search(text, position)
+        if closing is None:
             raise IrregularJsonError
+        end = closing.end(1)
         tables = [_table(piece) for piece in _pieces(text, position, end, _BETWEEN_TABLES)]
         if len({table.shape[1:] for table in tables}) != 1:
             raise IrregularJsonError

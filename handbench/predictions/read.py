@@ -1,4 +1,4 @@
-"""Read and check predictions: format 1 as JSON, gzipped JSON, npz or HDF5, and two foreign lists.
+"""Read and check predictions: format 1 in every layout, and the files of others.
 
 A file comes from a stranger: nothing in it is run, and whatever is wrong with it ends in one
 sentence that says what was expected, what was found, where, and what to do. Matching ids with the
@@ -7,166 +7,133 @@ truth comes later, in ``scores``.
 
 from __future__ import annotations
 
-import difflib
-import gzip
-import io
-import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from handbench.errors import HandbenchError, PredictionsError
+from handbench.errors import PredictionsError
 from handbench.files import parse_json, sha256_bytes
-from handbench.hand import JOINT_NAMES, check_permutation
 from handbench.hdf5.reader import HandFile
-from handbench.predictions.foreign import from_coco, from_freihand
-from handbench.predictions.record import COLUMN_SHAPES, FORMAT_VERSION, Predictions, check_columns
-from handbench.predictions.rows import columns_of_rows
-from handbench.predictions.schema import PREDICTIONS_SCHEMA, first_violation
-from handbench.predictions.write import suffix_of
+from handbench.predictions import unpack
+from handbench.predictions.assume import check_assumptions, complete
+from handbench.predictions.documents import Tables, read_document, read_list
+from handbench.predictions.foreign_2d import from_coco, from_mmpose
+from handbench.predictions.foreign_3d import from_dexycb, from_freihand
+from handbench.predictions.header import Header, check_schema, check_version, joint_order
+from handbench.predictions.lookup import SampleNames, split_of
+from handbench.predictions.parquet import read_parquet
+from handbench.predictions.record import (
+    COLUMN_SHAPES,
+    FORMAT_VERSION,
+    Columns,
+    Predictions,
+    check_columns,
+    reason,
+)
+from handbench.predictions.spatial import check_size, frame_of, to_opencv_metres
 
-Header = Mapping[str, Any]
-Columns = dict[str, npt.NDArray[Any]]
+MANY_HANDS_IN_JSON = 100_000
+"""Above, a note advises ``.npz``, which takes a third of the space and half the time."""
+
+Assumptions = Mapping[str, Any]
 
 
-def read_predictions(path: Path, data: HandFile | None = None) -> Predictions:
-    """Read a predictions file of format 1, FreiHAND's ``pred.json`` or COCO keypoint results.
+def read_predictions(
+    path: Path,
+    data: HandFile | None = None,
+    *,
+    assume: Assumptions | None = None,
+    assume_without_header: Assumptions | None = None,
+) -> Predictions:
+    """Read a predictions file of format 1, or one of another project's.
 
     Parameters
     ----------
     path
-        ``.json``, ``.json.gz``, ``.npz``, ``.h5`` or ``.hdf5``.
+        The suffix says what is expected. Format 1: ``.json``, ``.json.gz``, ``.npz``, ``.h5``,
+        ``.hdf5``, ``.parquet``. Without a header: ``.json``, ``.json.gz`` or ``.zip`` with
+        FreiHAND's two lists or COCO keypoint results, ``.txt`` or ``.csv`` with DexYCB results,
+        ``.pkl`` or ``.pickle`` with a test dump of MMPose.
     data
-        The file that was predicted on. Only the two foreign lists need it, since they carry
-        neither dataset nor sample ids.
+        The file that was predicted on. Files without a header need it.
+    assume
+        Keys of the header that the file leaves unsaid: ``axes``, ``unit``, ``keypoint_order``,
+        ``frame``, ``frame_3d``, ``split``, and ``name`` of the model.
+    assume_without_header
+        The same for files that have no header at all, where `assume` does not say otherwise: the
+        convention of a benchmark that has such files handed in.
 
     Returns
     -------
-    Predictions in canonical joint order, metres and OpenCV axes, in the frame the file declares.
+    Predictions in canonical joint order, metres and OpenCV axes, in the frame the file declares;
+    `notes` say what was taken for granted.
 
     Raises
     ------
     PredictionsError
-        If the file cannot be read or breaks the format.
+        If the file cannot be read, breaks the format, or contradicts `assume`.
+    MissingExtraError
+        For Parquet without ``pyarrow``.
     """
     path = Path(path)
     where = str(path)
-    suffix = suffix_of(path)
-    try:
-        raw = path.read_bytes()
-    except FileNotFoundError as error:
-        raise PredictionsError(f"expected predictions at {where}, found no such file") from error
-    except OSError as error:
-        raise PredictionsError(f"cannot read {where}: {error.strerror or error}") from error
+    assumed = check_assumptions(assume or {})
+    weak = check_assumptions(assume_without_header or {})
+    raw = unpack.read_file(path)
+    suffix = unpack.suffix_of(path)
     digest = sha256_bytes(raw)
-    if suffix in (".json", ".json.gz"):
-        document = _parse(_unzip(raw, where) if suffix == ".json.gz" else raw, where)
-        if isinstance(document, list):
-            return _read_foreign(document, path, digest, data)
-        header = check_header(document, where)
-        columns = columns_of_rows(document.get("predictions"), where)
-    else:
-        arrays = _read_npz(raw, where) if suffix == ".npz" else _read_hdf5(raw, where)
-        header = check_header(_meta(arrays, where), where)
-        columns = _columns_of_arrays(arrays, where)
-    check_columns(columns, where)
-    return _assemble(header, columns, where, digest)
 
+    def checked(document: Any) -> Header:
+        header = complete(check_version(document, where), assumed, where)
+        return check_schema({k: v for k, v in header.items() if k != "predictions"}, where)
 
-def check_header(document: Any, where: str) -> Header:
-    """Return `document` if it is a header of format 1; raise :class:`PredictionsError` if not."""
-    if not isinstance(document, Mapping) or "handbench_predictions" not in document:
-        found = (
-            f"the keys {', '.join(list(document)[:5]) or 'none'}"
-            if isinstance(document, Mapping)
-            else f"a JSON {type(document).__name__}"
+    if suffix in _ARRAYS:
+        arrays = _ARRAYS[suffix](raw, where)
+        header = checked(_meta(arrays, where))
+        return _assemble(header, _columns_of_arrays(arrays, where), where, digest, ())
+    if suffix in (".json", ".json.gz", ".zip"):
+        raw = _UNPACK[suffix](raw, where)
+        if raw[:64].lstrip(b"\xef\xbb\xbf \t\r\n")[:1] != b"[":
+            header, columns = read_document(raw, checked, where)
+            return _assemble(header, columns, where, digest, _size_notes(columns))
+    if data is None:
+        raise PredictionsError(
+            f"{where}: this file names neither dataset nor split, so say which data was "
+            "predicted: add --data FILE.h5"
         )
-        raise PredictionsError(
-            f"{where}: expected a predictions file with the key 'handbench_predictions', found "
-            f"{found}: see docs/predictions.md for a minimal example"
-        )
-    version = document["handbench_predictions"]
-    if version != FORMAT_VERSION:
-        raise PredictionsError(
-            f"{where}: predictions format {version!r}, but this handbench reads format "
-            f"{FORMAT_VERSION}: update handbench, or write format {FORMAT_VERSION}"
-        )
-    header = {key: value for key, value in document.items() if key != "predictions"}
-    problem = first_violation(header, PREDICTIONS_SCHEMA)
-    if problem is not None:
-        raise PredictionsError(f"{where}: {problem}; correct the header (docs/predictions.md)")
-    return header
+    return _read_foreign(
+        raw, path, digest, data, {**weak, **assumed}, sorted(set(weak) - set(assumed))
+    )
 
 
-# --- bytes to Python -----------------------------------------------------------------------------
+# --- arrays with a header ------------------------------------------------------------------------
 
 
-def _unzip(raw: bytes, where: str) -> bytes:
-    try:
-        return gzip.decompress(raw)
-    except (OSError, EOFError, zlib.error) as error:
-        raise PredictionsError(
-            f"{where}: expected gzipped JSON, found a file that cannot be unpacked ({error}): "
-            "write or copy it again"
-        ) from error
-
-
-def _parse(raw: bytes, where: str) -> Any:
-    try:
-        return parse_json(raw, "predictions", where, PredictionsError)
-    except PredictionsError as error:
-        # Python's json module writes NaN and Infinity, which no other JSON reader accepts.
-        token = next((t for t in (b"NaN", b"Infinity") if t in raw), None)
-        if token is None or "breaks off" in str(error):
-            raise
-        raise PredictionsError(
-            f"{where}: expected JSON numbers, found {token.decode()}: write finite numbers, or "
-            "null for the whole hand when it was not found"
-        ) from error
-
-
-def _read_npz(raw: bytes, where: str) -> Columns:
-    try:
-        with np.load(io.BytesIO(raw), allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except Exception as error:
-        # zipfile, zlib and numpy raise half a dozen unrelated classes on damaged archives.
-        raise PredictionsError(
-            f"{where}: expected an .npz archive of plain arrays, found something else ({error}): "
-            "write it with numpy.savez and without object arrays"
-        ) from error
-
-
-def _read_hdf5(raw: bytes, where: str) -> Columns:
-    import h5py
-
-    try:
-        with h5py.File(io.BytesIO(raw), "r") as file:
-            arrays: Columns = {}
-            for name in ("meta", "id", *COLUMN_SHAPES):
-                if name in file:
-                    text = h5py.check_string_dtype(file[name].dtype) is not None
-                    values = file[name].asstr()[()] if text else file[name][()]
-                    arrays[name] = np.asarray(values, dtype=np.str_ if text else None)
-            return arrays
-    except (OSError, RuntimeError, AttributeError, UnicodeDecodeError) as error:
-        raise PredictionsError(
-            f"{where}: expected an HDF5 file of predictions, found something else ({error}): "
-            "write it again"
-        ) from error
+_ARRAYS: dict[str, Callable[[bytes, str], Columns]] = {
+    ".npz": unpack.read_npz,
+    ".h5": unpack.read_hdf5,
+    ".hdf5": unpack.read_hdf5,
+    ".parquet": read_parquet,
+}
+_UNPACK: dict[str, Callable[[bytes, str], bytes]] = {
+    ".json": lambda raw, where: raw,
+    ".json.gz": unpack.unpack_gzip,
+    ".zip": unpack.unpack_zip,
+}
 
 
 def _meta(arrays: Columns, where: str) -> Any:
     if "meta" not in arrays:
         raise PredictionsError(
             f"{where}: expected the JSON header in the array 'meta', found the arrays "
-            f"{', '.join(sorted(arrays)) or 'none'}: add it (docs/predictions.md)"
+            f"{', '.join(sorted(arrays)) or 'of other names'}: add it (docs/predictions.md)"
         )
     meta = arrays["meta"]
-    text = meta.tobytes() if meta.dtype.kind in "Su" else str(meta).encode()
+    words = str(meta.item() if meta.size == 1 else meta)
+    text = meta.tobytes() if meta.dtype.kind in "Su" else words.encode()
     return parse_json(text, "the header of predictions", f"{where} (meta)", PredictionsError)
 
 
@@ -178,26 +145,103 @@ def _columns_of_arrays(arrays: Columns, where: str) -> Columns:
         )
     columns = {name: arrays[name] for name in ("id", *COLUMN_SHAPES) if name in arrays}
     if columns["id"].dtype.kind == "S":
-        columns["id"] = np.char.decode(columns["id"], "utf-8")
-    for name, values in columns.items():
-        if name == "is_right":
-            columns[name] = values.astype(np.int8) if values.dtype.kind in "bi" else values
+        try:
+            columns["id"] = np.char.decode(columns["id"], "utf-8")
+        except UnicodeDecodeError as error:
+            raise PredictionsError(
+                f"{where}: expected 'id' in UTF-8, found other bytes ({reason(error)}): "
+                "write it as text"
+            ) from error
+    if "is_right" in columns and columns["is_right"].dtype.kind in "bi":
+        columns["is_right"] = columns["is_right"].astype(np.int8)
     return columns
+
+
+def _size_notes(columns: Columns) -> tuple[str, ...]:
+    count = len(columns["id"])
+    if count <= MANY_HANDS_IN_JSON:
+        return ()
+    return (f"{count:,} hands as JSON: .npz takes a third of the space and half the time",)
+
+
+# --- files without a header ----------------------------------------------------------------------
+
+
+def _read_foreign(
+    raw: bytes, path: Path, digest: str, data: HandFile, assumed: Assumptions, weak: list[str]
+) -> Predictions:
+    where = str(path)
+    split = split_of(data, assumed.get("split"), where)
+    called = f"{data.dataset} {split.name}"
+    suffix = unpack.suffix_of(path)
+    header: dict[str, Any] = {}
+    notes: tuple[str, ...] = ()
+    if suffix in (".pkl", ".pickle"):
+        columns = from_mmpose(raw, SampleNames.of(split), called, where)
+    elif suffix in (".txt", ".csv"):
+        header["unit"] = "mm"
+        columns = from_dexycb(raw, SampleNames.of(split), where)
+    else:
+
+        def tables(lists: Tables) -> tuple[Columns, tuple[str, ...]]:
+            return from_freihand(lists[0], lists[1], split, data.dataset, where)
+
+        columns, notes = read_list(
+            raw,
+            where,
+            objects=lambda rows: (from_coco(rows, SampleNames.of(split), called, where), ()),
+            tables=tables,
+        )
+        notes += _size_notes(columns) if "keypoints" in columns else ()
+    if weak:
+        taken = ", ".join(f"{key}={assumed[key]}" for key in weak)
+        notes += (f"the file does not say so, but it is read as {taken}",)
+    header |= {
+        "handbench_predictions": FORMAT_VERSION,
+        "dataset": data.dataset,
+        "split": split.name,
+        "model": {"name": assumed.get("name", path.name.split(".")[0] or path.name)},
+        **{key: value for key, value in assumed.items() if key not in ("split", "name")},
+    }
+    if header.get("frame") == "stored":
+        header["crop_sha256"] = split.crop_sha256()
+    return _assemble(header, columns, where, digest, notes, declared=False)
 
 
 # --- columns to Predictions ----------------------------------------------------------------------
 
 
-def _assemble(header: Header, columns: Columns, where: str, digest: str) -> Predictions:
+def _assemble(
+    header: Header,
+    columns: Columns,
+    where: str,
+    digest: str,
+    notes: tuple[str, ...],
+    *,
+    declared: bool = True,
+) -> Predictions:
+    """Predictions in canonical order, metres and OpenCV axes.
+
+    `declared`: the file itself says what its numbers mean; else their frame is looked at.
+    """
+    check_columns(columns, where)
     order = joint_order(header.get("keypoint_order", "canonical"), where)
-    points_3d = _metric(columns.get("keypoints_3d"), header)
-    keypoints = _float64(columns.get("keypoints"))
-    scores = _float64(columns.get("scores"))
-    if order is not None:
-        keypoints = None if keypoints is None else keypoints[:, order]
-        scores = None if scores is None else scores[:, order]
-        points_3d = None if points_3d is None else points_3d[:, order]
-    _check_hand_size(points_3d, header, where)
+    unit, axes = header.get("unit", "m"), header.get("axes", "opencv")
+    keypoints, scores, points_3d = (
+        None if name not in columns else _in_order(columns[name], order)
+        for name in ("keypoints", "scores", "keypoints_3d")
+    )
+    points_3d = None if points_3d is None else to_opencv_metres(points_3d, unit, axes)
+    vertices = columns.get("vertices")
+    if vertices is not None:
+        wide = vertices if vertices.dtype == np.float32 else vertices.astype(np.float64, copy=False)
+        vertices = to_opencv_metres(wide, unit, axes)
+    for name, points in (("keypoints_3d", points_3d), ("vertices", vertices)):
+        check_size(name, points, columns["id"], unit, where, declared=declared)
+    frame_3d = header.get("frame_3d")
+    if frame_3d is None and points_3d is not None and not declared:
+        frame_3d, found = frame_of(points_3d, vertices)
+        notes += found
     gt_used = header.get("gt_used")
     return Predictions(
         dataset=header["dataset"],
@@ -206,120 +250,21 @@ def _assemble(header: Header, columns: Columns, where: str, digest: str) -> Pred
         id=columns["id"],
         keypoints=keypoints,
         scores=scores,
-        score=_float64(columns.get("score")),
+        score=None if "score" not in columns else columns["score"].astype(np.float64),
         keypoints_3d=points_3d,
-        vertices=_metric(columns.get("vertices"), header),
+        vertices=vertices,
         is_right=None if "is_right" not in columns else columns["is_right"].astype(np.int8),
         input=dict(header.get("input", {})),
         gt_used=None if gt_used is None else tuple(gt_used),
         frame=header.get("frame", "source"),
-        frame_3d=header.get("frame_3d", "camera"),
+        frame_3d=frame_3d or "camera",
         crop_sha256=header.get("crop_sha256"),
         origin=where,
         sha256=digest,
+        notes=notes,
     )
 
 
-def _float64(values: npt.NDArray[Any] | None) -> npt.NDArray[np.float64] | None:
-    return None if values is None else values.astype(np.float64, copy=False)
-
-
-def _metric(points: npt.NDArray[Any] | None, header: Header) -> npt.NDArray[np.float64] | None:
-    """Points in metres and OpenCV axes."""
-    if points is None:
-        return None
-    factor = 1e-3 if header.get("unit", "m") == "mm" else 1.0
-    # OpenGL cameras look along -z with y up; OpenCV cameras look along z with y down.
-    axes = np.array([1.0, -1.0, -1.0]) if header.get("axes") == "opengl" else np.ones(3)
-    moved: npt.NDArray[np.float64] = points.astype(np.float64) * (factor * axes)
-    return moved
-
-
-def _check_hand_size(points_3d: npt.NDArray[np.float64] | None, header: Header, where: str) -> None:
-    """A hand's bounding box has a diagonal of 0.05 to 0.35 m; a factor of 1000 off is a unit."""
-    if points_3d is None or not len(points_3d) or np.isnan(points_3d).all():
-        return
-    known = points_3d[~np.isnan(points_3d).any(axis=(1, 2))]
-    size = float(np.median(np.linalg.norm(np.ptp(known, axis=1), axis=-1)))
-    declared = header.get("unit", "m")
-    for other, factor in (("mm", 1e-3), ("m", 1e3)):
-        if other != declared and 0.05 <= size * factor <= 0.35 and not 0.05 <= size <= 0.35:
-            raise PredictionsError(
-                f"{where}: expected 'keypoints_3d' in {declared}, found hands that would be "
-                f'{size:.4g} m across: they look like {other}, so set "unit": "{other}" or '
-                "convert them"
-            )
-
-
-def joint_order(order: str | Sequence[str | int], where: str) -> npt.NDArray[np.intp] | None:
-    """Index array that brings joints of a declared order into the canonical one.
-
-    Parameters
-    ----------
-    order
-        ``"canonical"``, or a list that says which joint stands at each of the 21 places, by
-        canonical name or canonical index.
-    where
-        Named in messages.
-
-    Returns
-    -------
-    `index` such that ``canonical = native[:, index]``; None for the canonical order itself.
-
-    Raises
-    ------
-    PredictionsError
-        If the order is another word, or the list is no permutation of the 21 joints.
-    """
-    if isinstance(order, str):
-        if order == "canonical":
-            return None
-        raise PredictionsError(
-            f"{where}: expected keypoint_order 'canonical' or a list of 21 joints, found "
-            f"{order!r}: list the joint at each place by name ({JOINT_NAMES[0]}, "
-            f"{JOINT_NAMES[1]}, …) or canonical index 0-20"
-        )
-    indices: list[int] = []
-    for joint in order:
-        if isinstance(joint, str):
-            if joint not in JOINT_NAMES:
-                near = difflib.get_close_matches(joint, JOINT_NAMES, n=1)
-                hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(JOINT_NAMES)}"
-                raise PredictionsError(
-                    f"{where}: keypoint_order names {joint!r}, which is no joint of a hand: {hint}"
-                )
-            indices.append(JOINT_NAMES.index(joint))
-        else:
-            indices.append(joint)
-    try:
-        native_to_canonical = check_permutation(indices, "keypoint_order")
-    except PredictionsError:
-        raise
-    except HandbenchError as error:
-        raise PredictionsError(f"{where}: {error}; list every joint once") from error
-    return np.argsort(native_to_canonical)
-
-
-# --- lists without a header ----------------------------------------------------------------------
-
-
-def _read_foreign(
-    document: list[Any], path: Path, digest: str, data: HandFile | None
-) -> Predictions:
-    where = str(path)
-    # COCO results of a model that found nothing are an empty list.
-    looks_coco = not document or (isinstance(document[0], dict) and "image_id" in document[0])
-    looks_freihand = len(document) == 2 and all(isinstance(part, list) for part in document)
-    if not looks_coco and not looks_freihand:
-        raise PredictionsError(
-            f"{where}: expected a predictions file (a JSON object), FreiHAND's [xyz, verts] or "
-            f"COCO keypoint results, found a list of {len(document)} entries of another kind: see "
-            "docs/predictions.md"
-        )
-    if data is None:
-        raise PredictionsError(
-            f"{where}: this list names neither dataset nor split, so say which data was "
-            "predicted: add --data FILE.h5"
-        )
-    read = from_coco if looks_coco else from_freihand
-    return read(document, data, name=path.name.split(".")[0], where=where, sha256=digest)
+def _in_order(values: npt.NDArray[Any], order: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
+    wide: npt.NDArray[np.float64] = values.astype(np.float64, copy=False)
+    return wide if (order == np.arange(len(order))).all() else wide[:, order]

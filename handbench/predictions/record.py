@@ -14,6 +14,9 @@ from handbench.hand import NUM_JOINTS
 
 FORMAT_VERSION = 1
 
+Columns = dict[str, npt.NDArray[Any]]
+"""Name → array with one row a hand, as in a file: see :data:`COLUMN_SHAPES`."""
+
 
 @dataclass(frozen=True)
 class Predictions:
@@ -38,7 +41,7 @@ class Predictions:
         (M, 21, 3) float64 m, OpenCV axes, in `frame_3d`; a row of NaN where there is none. Or
         None.
     vertices
-        (M, V, 3) float64 m, like `keypoints_3d`, or None.
+        (M, V, 3) m, like `keypoints_3d`, or None; float32 where the file holds that.
     is_right
         (M,) int8: predicted side, 1 right, 0 left, -1 not said. Or None.
     input
@@ -69,7 +72,7 @@ class Predictions:
     scores: npt.NDArray[np.float64] | None = None
     score: npt.NDArray[np.float64] | None = None
     keypoints_3d: npt.NDArray[np.float64] | None = None
-    vertices: npt.NDArray[np.float64] | None = None
+    vertices: npt.NDArray[np.floating[Any]] | None = None
     is_right: npt.NDArray[np.int8] | None = None
     input: dict[str, Any] = field(default_factory=dict)
     gt_used: tuple[str, ...] | None = None
@@ -108,7 +111,7 @@ class Predictions:
             header["gt_used"] = list(self.gt_used)
         return header
 
-    def columns(self) -> dict[str, npt.NDArray[Any]]:
+    def columns(self) -> Columns:
         """The arrays that are present, by the name they have in a file."""
         columns = {name: getattr(self, name) for name in ("id", *COLUMN_SHAPES)}
         return {name: array for name, array in columns.items() if array is not None}
@@ -127,11 +130,17 @@ COLUMN_SHAPES: dict[str, tuple[int, ...]] = {
 MAY_BE_MISSING = ("keypoints", "keypoints_3d", "vertices")
 """Columns in which a whole row of NaN (JSON: null) says that there is no hand."""
 
+
+def missing_rows(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """(N,) bool: rows of `values` (N, …) that are NaN throughout."""
+    return np.asarray(np.isnan(values).all(axis=tuple(range(1, values.ndim))))
+
+
 # Squares of larger numbers would overflow; no pixel or metre is anywhere near.
 _LARGEST = 1e9
 
 
-def check_columns(columns: dict[str, npt.NDArray[Any]], where: str) -> None:
+def check_columns(columns: Columns, where: str) -> None:
     """Check shapes and finiteness of all columns, vectorised.
 
     Raises
@@ -213,7 +222,17 @@ def brief(value: Any) -> str:
     """A value from a file for a message: at most 60 characters, however large or deep it is.
 
     >>> brief([[[[1.0, 2.0]]], "text", None, 3, 4, 5])
-    "[[[...]], 'text', None, 3, ...]"
+    "[[[[...]]], 'text', None, 3, ...]"
     """
     text = _BRIEF.repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def reason(error: Exception) -> str:
+    """What another library says about a broken file, on one line of at most 100 characters.
+
+    >>> reason(ValueError("first  second "))
+    'first second'
+    """
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 100 else text[:97] + "..."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,44 +10,45 @@ import numpy.typing as npt
 
 from handbench.errors import PredictionsError
 from handbench.hand import NUM_JOINTS
-from handbench.predictions.record import COLUMN_SHAPES
-
-Columns = dict[str, npt.NDArray[Any]]
+from handbench.predictions.record import COLUMN_SHAPES, Columns, brief
 
 
-def columns_of_rows(rows: Any, where: str) -> Columns:
-    """Columns from the list of JSON objects under ``predictions``.
+def columns_of_rows(pieces: Iterable[list[Any]], where: str) -> Columns:
+    """Columns from the JSON objects under ``predictions``.
 
     Parameters
     ----------
-    rows
-        ``[{"id": …, "keypoints": …}, …]``; null or a missing key becomes a row of NaN.
+    pieces
+        ``[{"id": …, "keypoints": …}, …]``, the rows in one list or in several, one after another;
+        null or a missing key becomes a row of NaN.
     where
         Named in messages.
 
     Returns
     -------
-    Name → array with one row a hand, as in :data:`~handbench.predictions.record.COLUMN_SHAPES`;
-    columns that no row has are absent.
+    Columns that no row has are absent.
 
     Raises
     ------
     PredictionsError
         Naming the first entry that is not what it should be.
     """
-    if not isinstance(rows, list):
-        found = "nothing" if rows is None else f"a JSON {type(rows).__name__}"
-        raise PredictionsError(
-            f"{where}: expected a list of hands under 'predictions', found {found}: write "
-            '[{"id": …, "keypoints": [[x, y], …]}, …]'
-        )
-    for number, row in enumerate(rows):
+    parts: list[Columns] = []
+    count = 0
+    for rows in pieces:
+        parts.append(_columns_of_piece(rows, count, where))
+        count += len(rows)
+    if not count:
+        return {"id": np.array([], dtype=np.str_), "keypoints": np.empty((0, NUM_JOINTS, 2))}
+    names = [name for name in ("id", *COLUMN_SHAPES) if any(name in part for part in parts)]
+    return {name: _joined(parts, name, where) for name in names}
+
+
+def _columns_of_piece(rows: list[Any], start: int, where: str) -> Columns:
+    for number, row in enumerate(rows, start):
         if not isinstance(row, dict) or not isinstance(row.get("id"), str):
-            found = (
-                f"the id {row['id']!r}"
-                if isinstance(row, dict) and "id" in row
-                else f"{str(row)[:60]}"
-            )
+            has_id = isinstance(row, dict) and "id" in row
+            found = f"the id {brief(row['id'])}" if has_id else brief(row)
             raise PredictionsError(
                 f"{where}: expected an object with a text 'id' at predictions[{number}], found "
                 f"{found}: use the sample ids of the HDF5 file"
@@ -62,9 +63,30 @@ def columns_of_rows(rows: Any, where: str) -> Columns:
                 if name == "is_right"
                 else _stack(values, name, shape, ids, where)
             )
-    if not rows:
-        columns["keypoints"] = np.empty((0, NUM_JOINTS, 2))
     return columns
+
+
+def _joined(parts: list[Columns], name: str, where: str) -> npt.NDArray[Any]:
+    """One column of all pieces; those without it are filled."""
+    # A piece in which every mesh is null does not know how many vertices there are.
+    shapes = {part[name].shape[1:]: part for part in parts if name in part and part[name].size}
+    if len(shapes) > 1:
+        first, other = list(shapes)[:2]
+        raise PredictionsError(
+            f"{where}: expected {name!r} of one size, found {first[0]} entries in id "
+            f"{str(shapes[first]['id'][0])!r} and {other[0]} in id "
+            f"{str(shapes[other]['id'][0])!r}: write the same mesh for every hand"
+        )
+    shape = next(iter(shapes), tuple(max(size, 0) for size in COLUMN_SHAPES.get(name, ())))
+    missing, kind = (-1, np.int8) if name == "is_right" else (np.nan, np.float64)
+    return np.concatenate(
+        [
+            part[name]
+            if name in part and part[name].size
+            else np.full((len(part["id"]), *shape), missing, kind)
+            for part in parts
+        ]
+    )
 
 
 def _sides(values: Sequence[Any], ids: npt.NDArray[np.str_], where: str) -> npt.NDArray[np.int8]:
@@ -72,7 +94,7 @@ def _sides(values: Sequence[Any], ids: npt.NDArray[np.str_], where: str) -> npt.
         if value is not None and not isinstance(value, bool):
             raise PredictionsError(
                 f"{where}: expected 'is_right' of id {str(name)!r} to be true, false or null, "
-                f"found {value!r}"
+                f"found {brief(value)}"
             )
     return np.array([-1 if value is None else int(value) for value in values], dtype=np.int8)
 
@@ -89,7 +111,7 @@ def _stack(
     given = [value for value in values if value is not None]
     if not given:
         return np.full((len(values), *(max(size, 0) for size in shape)), np.nan)
-    block = _numbers(given)
+    block = numbers(given)
     if block is None:
         # Something in there is no number or ragged: look at the rows one by one for its name.
         raise _culprit(given, name, shape, ids[present], where)
@@ -98,11 +120,11 @@ def _stack(
     return filled
 
 
-def _numbers(value: Any) -> npt.NDArray[np.float64] | None:
+def numbers(value: Any) -> npt.NDArray[np.float64] | None:
     """`value` as float64 if it is a regular nesting of numbers, else None."""
     try:
         block = np.array(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     # No dtype above: numpy would turn the text "12.5" into a number without a word.
     return block.astype(np.float64) if block.dtype.kind in "iuf" else None
@@ -116,10 +138,10 @@ def _culprit(
     where: str,
 ) -> PredictionsError:
     """Error that names the first row which is not like it should be."""
-    first = next((block.shape for block in map(_numbers, values) if block is not None), shape)
+    first = next((block.shape for block in map(numbers, values) if block is not None), shape)
     usual = first if -1 in shape else shape
     for sample, value in zip(ids, values):
-        block = _numbers(value)
+        block = numbers(value)
         if block is not None and block.shape == usual:
             continue
         found = (
@@ -137,11 +159,11 @@ def _culprit(
 
 def _first_odd(value: Any) -> str:
     """Describe the first entry that is no number, or say that the nesting is uneven."""
-    if isinstance(value, list):
-        for part in value:
-            odd = _first_odd(part)
-            if odd != "an uneven nesting":
-                return odd
-        return "an uneven nesting"
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return "an uneven nesting" if is_number else f"{value!r}"[:40]
+    ahead = [value]  # no recursion: a file may nest a thousand levels deep
+    while ahead:
+        part = ahead.pop()
+        if isinstance(part, list):
+            ahead.extend(reversed(part))
+        elif isinstance(part, bool) or not isinstance(part, int | float):
+            return brief(part)
+    return "an uneven nesting"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 from handbench.errors import PredictionsError
 from handbench.hand import JOINT_NAMES
 
-Floats = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.floating[Any]]
 
 _HAND_SIZE = (0.05, 0.35)
 """Diagonal of a hand's bounding box, m: smaller and larger ones are no hands."""
@@ -17,10 +19,14 @@ _HAND_SIZE = (0.05, 0.35)
 _ODD_SHARE = 0.01
 _AT_ORIGIN = 1e-6
 _LEAST_EXTENT = 0.01
-_APART = 0.1
+# Centres of joints and mesh of one hand lie within 3 cm; HaMeR's mesh starts 9.6 cm from its
+# wrist, the origin of its exported joints.
+_APART = 0.05
 
 
-def to_opencv_metres(points: Floats, unit: str = "m", axes: str = "opencv") -> Floats:
+def to_opencv_metres(
+    points: npt.NDArray[Any], unit: str = "m", axes: str = "opencv"
+) -> npt.NDArray[Any]:
     """Points (..., 3) in metres and OpenCV axes; the array itself where nothing changes.
 
     Parameters
@@ -35,7 +41,7 @@ def to_opencv_metres(points: Floats, unit: str = "m", axes: str = "opencv") -> F
     if (unit, axes) == ("m", "opencv"):
         return points
     signs = np.array([1.0, -1.0, -1.0] if axes == "opengl" else [1.0, 1.0, 1.0])
-    moved: Floats = points * ((1e-3 if unit == "mm" else 1.0) * signs)
+    moved: npt.NDArray[Any] = points * ((1e-3 if unit == "mm" else 1.0) * signs)
     return moved
 
 
@@ -46,7 +52,7 @@ def check_size(
     unit: str,
     where: str,
     *,
-    has_header: bool = True,
+    declared: bool = True,
 ) -> None:
     """Refuse hands that are a thousand times too large or too small: a unit, not a hand.
 
@@ -62,8 +68,8 @@ def check_size(
         The declared unit.
     where
         Names the file in messages.
-    has_header
-        Whether the file could declare another unit.
+    declared
+        Whether the file itself says what its unit is.
 
     Raises
     ------
@@ -88,10 +94,10 @@ def check_size(
             )
         typical = float(np.nanmedian(sizes)) if np.isfinite(sizes).any() else 0.0
         if _like_a_hand(typical * factor) and not _like_a_hand(typical):
-            repair = f'set "unit": "{other}" or convert them' if has_header else "convert them"
+            how = f'set "unit": "{other}"' if declared else f"assume unit={other}"
             raise PredictionsError(
                 f"{where}: expected {name!r} in {unit}, found hands that would be {typical:.4g} m "
-                f"across: they look like {other}, so {repair}"
+                f"across: they look like {other}, so {how} or convert them"
             )
 
 

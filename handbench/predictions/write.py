@@ -1,4 +1,4 @@
-"""Write predictions; the suffix chooses JSON, gzipped JSON, npz or HDF5."""
+"""Write predictions; the suffix chooses JSON, gzipped JSON, npz, HDF5 or Parquet."""
 
 from __future__ import annotations
 
@@ -9,14 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from handbench.errors import PredictionsError
 from handbench.files import atomic_path, to_json, write_bytes
-from handbench.predictions.record import MAY_BE_MISSING, Predictions, check_columns
+from handbench.predictions import parquet, unpack
+from handbench.predictions.record import (
+    MAY_BE_MISSING,
+    Columns,
+    Predictions,
+    check_columns,
+    missing_rows,
+)
 from handbench.predictions.schema import PREDICTIONS_SCHEMA, first_violation
 
-SUFFIXES = (".json", ".json.gz", ".npz", ".h5", ".hdf5")
+SUFFIXES = (".json", ".json.gz", ".npz", ".h5", ".hdf5", ".parquet")
 
 
 def suffix_of(path: Path) -> str:
@@ -26,15 +32,13 @@ def suffix_of(path: Path) -> str:
     ------
     PredictionsError
         If none does.
+    MissingExtraError
+        For Parquet without ``pyarrow``: said before a network runs, not after.
     """
-    name = Path(path).name.lower()
-    for suffix in sorted(SUFFIXES, key=len, reverse=True):
-        if name.endswith(suffix):
-            return suffix
-    raise PredictionsError(
-        f"expected a predictions file ending in {', '.join(SUFFIXES)}, found {Path(path).name!r}: "
-        "choose one of these suffixes"
-    )
+    suffix = unpack.suffix_of(path, SUFFIXES)
+    if suffix == ".parquet":
+        parquet.modules()
+    return suffix
 
 
 def write_predictions(predictions: Predictions, path: Path) -> None:
@@ -46,12 +50,14 @@ def write_predictions(predictions: Predictions, path: Path) -> None:
         Checked before anything is written.
     path
         The suffix chooses the layout: ``.json`` with one line a hand, ``.json.gz``, ``.npz``,
-        or HDF5 (``.h5``, ``.hdf5``). All hold the same content.
+        HDF5 (``.h5``, ``.hdf5``) or ``.parquet``. All hold the same content.
 
     Raises
     ------
     PredictionsError
         If the suffix is unknown, or the predictions break format 1.
+    MissingExtraError
+        For Parquet without ``pyarrow``.
     """
     suffix = suffix_of(path)
     problem = first_violation(predictions.header(), PREDICTIONS_SCHEMA)
@@ -68,19 +74,21 @@ def write_predictions(predictions: Predictions, path: Path) -> None:
         meta = np.array(to_json(predictions.header(), indent=False).decode())
         np.savez_compressed(buffer, allow_pickle=False, meta=meta, **columns)
         write_bytes(path, buffer.getvalue())
+    elif suffix == ".parquet":
+        write_bytes(path, parquet.to_parquet(to_json(predictions.header(), indent=False), columns))
     else:
         _write_hdf5(predictions.header(), columns, path)
 
 
-def _json_lines(header: dict[str, Any], columns: dict[str, npt.NDArray[Any]]) -> Iterator[bytes]:
+def _json_lines(header: dict[str, Any], columns: Columns) -> Iterator[bytes]:
     yield b"{\n"
     for key, value in header.items():
         yield b"  " + to_json(key) + b": " + to_json(value, indent=False) + b",\n"
     yield b'  "predictions": ['
     absent = {
-        name: np.isnan(columns[name]).reshape(len(columns["id"]), -1).all(axis=1)
+        name: missing_rows(columns[name])
         for name in (*MAY_BE_MISSING, "scores", "score")
-        if name in columns and len(columns["id"])
+        if name in columns
     }
     for row, name in enumerate(columns["id"].tolist()):
         entry: dict[str, Any] = {"id": name}
@@ -98,7 +106,7 @@ def _json_lines(header: dict[str, Any], columns: dict[str, npt.NDArray[Any]]) ->
     yield b"\n  ]\n}\n"
 
 
-def _write_hdf5(header: dict[str, Any], columns: dict[str, npt.NDArray[Any]], path: Path) -> None:
+def _write_hdf5(header: dict[str, Any], columns: Columns, path: Path) -> None:
     import h5py
 
     with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:

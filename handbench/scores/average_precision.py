@@ -94,9 +94,9 @@ def oks_ap(matched: Matched, metric: Metric) -> float:
         If faster-coco-eval is not installed.
     """
     sides = {"all": (1, 0, -1), "right": (1,), "left": (0,)}[metric.hands]
-    values = [
-        _side_ap(matched, metric, side) for side in sides if (matched.truth.is_right == side).any()
-    ]
+    truth = matched.truth
+    labelled = truth.is_right[truth.valid.any(axis=1)]
+    values = [_side_ap(matched, metric, side) for side in sides if (labelled == side).any()]
     return float(np.mean(values)) if values else float("nan")
 
 
@@ -169,7 +169,8 @@ def _detections(matched: Matched, side: int, images: dict[str, int]) -> list[dic
     truth, predictions = matched.truth, matched.predictions
     if matched.keypoints is None or predictions.keypoints is None:
         return []
-    confidence = dict(zip(predictions.id.tolist(), _confidence(matched).tolist()))
+    # Of predictions with the same id the first counts, so it is entered last.
+    confidence = dict(zip(predictions.id[::-1].tolist(), _confidence(matched)[::-1].tolist()))
     found = [
         (str(truth.image_id[row]), matched.keypoints[row], confidence[str(truth.sample_id[row])])
         for row in np.flatnonzero(truth.is_right == side).tolist()
@@ -181,9 +182,9 @@ def _detections(matched: Matched, side: int, images: dict[str, int]) -> list[dic
         points = predictions.keypoints[row]
         if name not in extra or image_of(name) not in images or np.isnan(points).any():
             continue
-        named = -1 if sides is None else int(sides[row])
-        named = {"left": 0, "right": 1}.get(name.rpartition("/")[2], named)
-        if named == side and predictions.frame == "source":
+        said = -1 if sides is None else int(sides[row])
+        said = {"left": 0, "right": 1}.get(name.rpartition("/")[2], said)
+        if said == side and predictions.frame == "source":
             found.append((image_of(name), points, confidence[name]))
             extra.discard(name)
     ones = np.ones((NUM_JOINTS, 1))

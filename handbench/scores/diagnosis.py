@@ -2,15 +2,15 @@
 
 The kinds are those of :mod:`handbench.scores.error_classes`. The cost of a kind is what a metric
 would gain if every keypoint of that kind were exactly right and nothing else changed, as in the
-"oracle" analysis of Ronchi and Perona (ICCV 2017). PCK and AUC are means of one score a keypoint,
-and every keypoint has one kind, so the costs of all kinds add up to what is missing to a perfect
-score. ``docs/diagnosis.md`` defines everything and shows how far it can be trusted.
+analysis of Ronchi and Perona (ICCV 2017). PCK and AUC are means of one score a keypoint, and every
+keypoint has one kind, so the costs of all kinds add up to what is missing to a perfect score.
+``docs/diagnosis.md`` defines everything and shows how far it can be trusted.
 """
 
 from __future__ import annotations
 
-import textwrap
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,38 +18,34 @@ import numpy.typing as npt
 
 from handbench import metrics as m
 from handbench.errors import ScoreError
-from handbench.hand import FINGERS, JOINT_NAMES
-from handbench.metrics import Average
+from handbench.hand import FINGERS, JOINT_NAMES, WRIST
 from handbench.scores.error_classes import (
+    MEANINGS,
     NAMES,
+    NOT_DIAGNOSED,
     Classified,
     KeypointClass,
     classify,
 )
 from handbench.scores.matching import Matched
-from handbench.scores.text import table
+from handbench.scores.names import parse
 
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
 
-MEANINGS: tuple[str, ...] = (
-    "within 0.05 of its place",
-    "within 0.1 of its place",
-    "near nothing that would explain it",
-    "at a joint of another finger",
-    "at another joint of its own finger",
-    "at the same joint of another hand in the image",
-    "right once the hand is shifted and scaled",
-    "right in the image, wrong or mirrored in depth",
-    "two explanations are equally near",
-    "nothing was predicted",
-)
-"""What each class means, in tight boxes; in the order of :data:`NAMES`."""
-
-SHOWN_PAIRS = 5
-"""Pairs of fingers that the text names."""
+FORMAT = 1
+"""Version of what :meth:`Diagnosis.to_dict` returns."""
 
 _DEPTH_MM = 50.0
+
+_ALONE = (
+    KeypointClass.MISS,
+    KeypointClass.SWAP,
+    KeypointClass.INVERSION,
+    KeypointClass.OTHER_HAND,
+    KeypointClass.AMBIGUOUS,
+)
+"""Classes that a keypoint can be in by chance of where it lies."""
 
 
 @dataclass(frozen=True)
@@ -62,26 +58,12 @@ class Diagnosis:
         What was diagnosed.
     sample_id
         (N,) str.
-    codes
-        (N, 21) uint8: class of each keypoint, an index into :attr:`names`, or 255 where there is
-        nothing to diagnose (:data:`~handbench.scores.error_classes.NOT_DIAGNOSED`).
-    landed
-        (N, 21) int8: joint at which a swapped or inverted keypoint lies; -1 elsewhere.
-    counts
-        (C,) int64 keypoints of each class.
-    hands
-        (C,) int64 hands with at least one such keypoint.
-    per_joint
-        (C, 21) int64 keypoints of each class and joint.
-    finger_pairs
-        (5, 5) int64: keypoints of the row's finger that lie at a joint of the column's finger:
-        swaps, and on the diagonal inversions. Thumb to pinky.
+    classified
+        The class of each keypoint of these hands, and how hands are misplaced.
     values
-        Metric name → its value as the model is.
+        Metric name → its value as the model is, over the keypoints that are diagnosed.
     costs
         Metric name → (C,) what it would gain if all keypoints of one class were right.
-    shift, scale
-        (N, 2) in tight boxes and (N,): how hands are misplaced as a whole; NaN for all others.
     not_judged
         Class → why no keypoint could be in it.
     """
@@ -90,37 +72,71 @@ class Diagnosis:
     dataset: str
     split: str
     sample_id: npt.NDArray[np.str_]
-    codes: npt.NDArray[np.uint8]
-    landed: npt.NDArray[np.int8]
-    counts: Counts
-    hands: Counts
-    per_joint: Counts
-    finger_pairs: Counts
+    classified: Classified
     values: dict[str, float]
     costs: dict[str, Floats]
-    shift: Floats
-    scale: Floats
     not_judged: dict[str, str]
 
+    @cached_property
+    def per_joint(self) -> Counts:
+        """(C, 21) keypoints of each class and joint."""
+        codes = self.classified.codes
+        return np.stack([(codes == kind).sum(axis=0, dtype=np.int64) for kind in KeypointClass])
+
     @property
-    def names(self) -> tuple[str, ...]:
-        """Names of the classes."""
-        return NAMES
+    def counts(self) -> Counts:
+        """(C,) keypoints of each class."""
+        counts: Counts = self.per_joint.sum(axis=1)
+        return counts
 
     @property
     def keypoints(self) -> int:
         """Number of keypoints diagnosed."""
-        return int(self.counts.sum())
+        return int(self.per_joint.sum())
+
+    @cached_property
+    def hands(self) -> Counts:
+        """(C,) hands with at least one keypoint of each class."""
+        codes = self.classified.codes
+        return np.array([(codes == kind).any(axis=1).sum() for kind in KeypointClass], np.int64)
+
+    @cached_property
+    def finger_pairs(self) -> Counts:
+        """(5, 5) keypoints of the row's finger that lie at a joint of the column's finger.
+
+        Swaps, and on the diagonal inversions; thumb to pinky.
+        """
+        landed = self.classified.landed
+        rows, joints = np.nonzero(landed >= 0)
+        pairs = np.zeros((len(FINGERS), len(FINGERS)), dtype=np.int64)
+        # Joints 1-4 are finger 0, joints 5-8 finger 1, and so on; the wrist never lands anywhere.
+        np.add.at(pairs, ((joints - 1) // 4, (landed[rows, joints] - 1) // 4), 1)
+        return pairs
+
+    def by_chance(self, code: int) -> float | None:
+        """Keypoints of a class if misses had random directions; None where this has no part."""
+        return float(self.classified.by_chance[code]) if code in _ALONE else None
+
+    @property
+    def whole_hand(self) -> tuple[int, float, tuple[float, float]]:
+        """Hands misplaced as a whole, their median scale and median shift (x, y); else NaN."""
+        misplaced = np.isfinite(self.classified.scale)
+        if not misplaced.any():
+            return 0, float("nan"), (float("nan"), float("nan"))
+        x, y = np.median(self.classified.shift[misplaced], axis=0)
+        scale = np.median(self.classified.scale[misplaced])
+        return int(misplaced.sum()), float(scale), (float(x), float(y))
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the arrays of single keypoints, for JSON."""
         total = max(1, self.keypoints)
-        misplaced = np.isfinite(self.scale)
+        hands, scale, shift = self.whole_hand
         return {
+            "handbench_diagnosis": FORMAT,
             "model": self.model,
             "dataset": self.dataset,
             "split": self.split,
-            "hands": len(self.codes),
+            "hands": len(self.sample_id),
             "keypoints": self.keypoints,
             "values": {name: _number(value) for name, value in self.values.items()},
             "classes": {
@@ -129,6 +145,7 @@ class Diagnosis:
                     "keypoints": int(self.counts[code]),
                     "share": int(self.counts[code]) / total,
                     "hands": int(self.hands[code]),
+                    "by_chance": self.by_chance(code),
                     "costs": {key: _number(cost[code]) for key, cost in self.costs.items()},
                     "per_joint": self.per_joint[code].tolist(),
                 }
@@ -138,15 +155,15 @@ class Diagnosis:
             "fingers": list(FINGERS),
             "finger_pairs": self.finger_pairs.tolist(),
             "whole_hand": {
-                "hands": int(misplaced.sum()),
-                "median_scale": _median(self.scale[misplaced]),
-                "median_shift": [_median(self.shift[misplaced, axis]) for axis in range(2)],
+                "hands": hands,
+                "median_scale": _number(scale),
+                "median_shift": [_number(value) for value in shift],
             },
             "not_judged": dict(self.not_judged),
         }
 
 
-def diagnose(matched: Matched, *, threshold: float = 0.1, avg: Average = "joint") -> Diagnosis:
+def diagnose(matched: Matched, threshold: float = 0.1) -> Diagnosis:
     """Sort every labelled keypoint into one class of error, and weigh the classes.
 
     Parameters
@@ -156,8 +173,6 @@ def diagnose(matched: Matched, *, threshold: float = 0.1, avg: Average = "joint"
     threshold
         Costs are given for ``PCK@<threshold>[tight]``, for the AUC from 0 to twice the threshold,
         and where both sides have 3D for ``AUC@0-50mm[root=0]``.
-    avg
-        ``"joint"``, as in the protocol ``handbench``, or ``"pool"``.
 
     Raises
     ------
@@ -166,106 +181,65 @@ def diagnose(matched: Matched, *, threshold: float = 0.1, avg: Average = "joint"
 
     See Also
     --------
-    diagnosis_text : The result as a table.
+    handbench.scores.diagnosis_text.diagnosis_text : The result as a table.
     """
-    truth, predictions = matched.truth, matched.predictions
-    if not threshold > 0:
+    if not (threshold > 0 and np.isfinite(threshold)):
         raise ScoreError(f"a diagnosis needs a PCK threshold above 0, found {threshold:g}")
-    if matched.keypoints is None or not truth.valid.any():
-        lacking = (
-            f"the labels of {truth.dataset} {truth.split}"
-            if matched.keypoints is not None
-            else predictions.origin or f"the predictions of {predictions.name}"
-        )
-        raise ScoreError(
-            "a diagnosis sorts errors by where keypoints lie in the image and needs 2D labels and "
-            f"2D predictions, but {lacking} hold no 2D keypoints: project them, or leave the "
-            "diagnosis out"
-        )
-    kinds = classify(matched)
-    per_joint = np.stack([(kinds.codes == kind).sum(axis=0) for kind in KeypointClass])
-    hands = np.array([int((kinds.codes == kind).any(axis=1).sum()) for kind in KeypointClass])
-    values, costs = _costs(matched, kinds, threshold, avg)
-    return Diagnosis(
-        model=predictions.name,
-        dataset=truth.dataset,
-        split=truth.split,
-        sample_id=truth.sample_id,
-        codes=kinds.codes,
-        landed=kinds.landed,
-        counts=per_joint.sum(axis=1),
-        hands=hands,
-        per_joint=per_joint,
-        finger_pairs=_finger_pairs(kinds),
-        values=values,
-        costs=costs,
-        shift=kinds.shift,
-        scale=kinds.scale,
-        not_judged=_not_judged(matched),
-    )
-
-
-def _finger_pairs(kinds: Classified) -> Counts:
-    """(5, 5): finger of the label, finger at which the point lies."""
-    rows, joints = np.nonzero(kinds.landed >= 0)
-    # Joints 1-4 are finger 0, joints 5-8 finger 1, and so on; the wrist is never landed at.
-    pairs = (joints - 1) // 4 * len(FINGERS) + (kinds.landed[rows, joints].astype(np.intp) - 1) // 4
-    counts = np.bincount(pairs, minlength=len(FINGERS) ** 2)
-    return counts.reshape(len(FINGERS), len(FINGERS)).astype(np.int64)
-
-
-def _costs(
-    matched: Matched, kinds: Classified, threshold: float, avg: Average
-) -> tuple[dict[str, float], dict[str, Floats]]:
-    """Value of each metric, and what it would gain from each class."""
+    classified = classify(matched)
     values: dict[str, float] = {}
     costs: dict[str, Floats] = {}
-    for name, scores in _scores(matched, threshold, avg).items():
-        value = m.average(scores, avg)
-        values[name] = value
-        costs[name] = np.array(
-            [m.average(_corrected(scores, kinds, kind), avg) - value for kind in KeypointClass]
-        )
-    return values, costs
-
-
-def _corrected(scores: Floats, kinds: Classified, kind: KeypointClass) -> Floats:
-    """Scores if all keypoints of one class were right; what has no score keeps none."""
-    return np.where((kinds.codes == kind) & ~np.isnan(scores), 1.0, scores)
-
-
-def _scores(matched: Matched, threshold: float, avg: Average) -> dict[str, Floats]:
-    """Metric name → score of every keypoint (N, 21): 1 perfect, 0 wrong, NaN left out."""
-    truth, ending = matched.truth, "" if avg == "joint" else f",avg={avg}"
-    points = (
-        np.full_like(truth.keypoints, np.nan) if matched.keypoints is None else matched.keypoints
+    for name, scores in _scores(matched, classified, threshold).items():
+        values[name] = m.average(scores)
+        perfect = [_corrected(scores, classified, kind) for kind in KeypointClass]
+        costs[name] = np.array([m.average(other) - values[name] for other in perfect])
+    return Diagnosis(
+        model=matched.predictions.name,
+        dataset=matched.truth.dataset,
+        split=matched.truth.split,
+        sample_id=matched.truth.sample_id,
+        classified=classified,
+        values=values,
+        costs=costs,
+        not_judged=_not_judged(matched, classified),
     )
-    errors = m.keypoint_errors(points, truth.keypoints, truth.valid)
-    relative = m.normalise(errors, m.tight_size(truth.keypoints, truth.valid))
+
+
+def _scores(matched: Matched, classified: Classified, threshold: float) -> dict[str, Floats]:
+    """Metric name → score of every keypoint (N, 21): 1 perfect, 0 wrong, NaN left out."""
+    truth, errors = matched.truth, classified.errors
     low, high = _plain(threshold), _plain(2 * threshold)
     scores = {
-        f"PCK@{low}[tight{ending}]": m.pck_scores(relative, threshold),
-        f"AUC@0-{high}[tight,rule=exact{ending}]": m.auc_scores(relative, 0.0, 2 * threshold),
+        f"PCK@{low}[tight]": m.pck_scores(errors, threshold),
+        f"AUC@0-{high}[tight,rule=exact]": m.auc_scores(errors, 0.0, 2 * threshold),
     }
-    if truth.keypoints_3d is not None and truth.valid_3d.any() and matched.keypoints_3d is not None:
-        known = truth.valid_3d & truth.valid_3d[:, [0]]
+    # What has no class has no part in a score either, or the costs would not add up.
+    known = truth.valid_3d & truth.valid_3d[:, [WRIST]] & (classified.codes != NOT_DIAGNOSED)
+    if truth.keypoints_3d is not None and known.any() and matched.keypoints_3d is not None:
         from_wrist = m.keypoint_errors(
             m.align_root(matched.keypoints_3d), m.align_root(truth.keypoints_3d), known
         )
-        scores[f"AUC@0-{_plain(_DEPTH_MM)}mm[root=0,rule=exact{ending}]"] = m.auc_scores(
+        scores[f"AUC@0-{_plain(_DEPTH_MM)}mm[root={WRIST},rule=exact]"] = m.auc_scores(
             1000.0 * from_wrist, 0.0, _DEPTH_MM
         )
-    return scores
+    return {str(parse(name)): values for name, values in scores.items()}
+
+
+def _corrected(scores: Floats, classified: Classified, kind: KeypointClass) -> Floats:
+    """Scores if all keypoints of one class were right; what has no score keeps none."""
+    return np.where((classified.codes == kind) & ~np.isnan(scores), 1.0, scores)
 
 
 def _plain(value: float) -> str:
     return np.format_float_positional(value, trim="-")
 
 
-def _not_judged(matched: Matched) -> dict[str, str]:
+def _not_judged(matched: Matched, classified: Classified) -> dict[str, str]:
+    """Classes that no keypoint could be in, and why."""
     truth = matched.truth
     reasons: dict[str, str] = {}
-    if len(np.unique(truth.image_id[truth.valid.any(axis=1)])) == truth.valid.any(axis=1).sum():
+    diagnosed = (classified.codes != NOT_DIAGNOSED).any(axis=1)
+    photos = truth.image_id[diagnosed & (truth.image_id != "")]
+    if len(np.unique(photos)) == len(photos):
         reasons[NAMES[KeypointClass.OTHER_HAND]] = "no image has a second labelled hand"
     if not truth.has_3d:
         reasons[NAMES[KeypointClass.DEPTH_FLIP]] = "no 3D labels"
@@ -276,91 +250,3 @@ def _not_judged(matched: Matched) -> dict[str, str]:
 
 def _number(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
-
-
-def _median(values: Floats) -> float | None:
-    return float(np.median(values)) if values.size else None
-
-
-def diagnosis_text(diagnosis: Diagnosis, width: int = 0) -> str:
-    """The diagnosis as an aligned table, the costliest class first.
-
-    Parameters
-    ----------
-    diagnosis
-        Of one model.
-    width
-        Of the terminal; 0 never wraps.
-    """
-    metrics = list(diagnosis.costs)
-    first = diagnosis.costs[metrics[0]]
-    order = sorted(range(len(NAMES)), key=lambda code: (-first[code], -diagnosis.counts[code]))
-    total = max(1, diagnosis.keypoints)
-    rows = [
-        [
-            NAMES[code],
-            f"{diagnosis.counts[code]:,}",
-            f"{diagnosis.counts[code] / total:.1%}",
-            f"{diagnosis.hands[code]:,}",
-            *(f"{diagnosis.costs[name][code]:+.4f}" for name in metrics),
-            MEANINGS[code],
-        ]
-        for code in order
-        if diagnosis.counts[code]
-    ]
-    now = ", ".join(f"{name} is {value:.4f}" for name, value in diagnosis.values.items())
-    lines = [
-        f"{diagnosis.model} on {diagnosis.dataset} {diagnosis.split}: {diagnosis.keypoints:,} "
-        f"labelled keypoints of {len(diagnosis.codes):,} hands, by what happened to them",
-        textwrap.indent(
-            table(
-                ["class", "keypoints", "share", "hands", *metrics, "meaning"],
-                rows,
-                width=max(0, width - 2),
-            ),
-            "  ",
-        ),
-        f"reading: {now}; a class adds its number if all its keypoints were right",
-        *_finger_lines(diagnosis.finger_pairs),
-        *_whole_hand_line(diagnosis),
-        *_empty_line(diagnosis),
-    ]
-    return "\n".join(lines)
-
-
-def _finger_lines(pairs: Counts) -> list[str]:
-    """Which finger's joints lie at which other finger, the most frequent first."""
-    fingers = list(FINGERS)
-    ranked = sorted(np.ndindex(*pairs.shape), key=lambda pair: -int(pairs[pair]))
-    swaps = [
-        f"{fingers[a]} at {fingers[b]} {pairs[a, b]:,}" for a, b in ranked if a != b and pairs[a, b]
-    ]
-    along = [f"{fingers[a]} {pairs[a, a]:,}" for a, b in ranked if a == b and pairs[a, a]]
-    return [
-        f"{what}: {', '.join(found[:SHOWN_PAIRS])}" + (", …" if len(found) > SHOWN_PAIRS else "")
-        for what, found in (("swaps", swaps), ("inversions", along))
-        if found
-    ]
-
-
-def _whole_hand_line(diagnosis: Diagnosis) -> list[str]:
-    """How hands are misplaced: the same scale on all of them points at the crop, not the model."""
-    misplaced = np.isfinite(diagnosis.scale)
-    if not misplaced.any():
-        return []
-    x, y = np.median(diagnosis.shift[misplaced], axis=0)
-    return [
-        f"whole hands: {misplaced.sum():,}, median scale "
-        f"{np.median(diagnosis.scale[misplaced]):.2f}, median shift ({x:+.2f}, {y:+.2f}) of the "
-        "tight box"
-    ]
-
-
-def _empty_line(diagnosis: Diagnosis) -> list[str]:
-    """Classes without keypoints, and why those had no chance that had none."""
-    empty = [
-        f"{name} ({diagnosis.not_judged[name]})" if name in diagnosis.not_judged else name
-        for name, count in zip(NAMES, diagnosis.counts)
-        if not count
-    ]
-    return [f"none: {', '.join(empty)}"] if empty else []

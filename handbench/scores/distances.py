@@ -97,7 +97,7 @@ def _pixels(matched: Matched, metric: Metric) -> Floats:
         # Where the floor cannot be drawn (a box without area) it is left out, not wrong.
         errors = keypoint_errors(points, truth.keypoints, truth.valid, missing="drop")
     elif points is None:
-        errors = np.full(truth.valid.shape, np.nan)
+        errors = np.where(truth.valid, np.inf, np.nan)
     else:
         errors = keypoint_errors(points, truth.keypoints, truth.valid)
     if metric.frame == "stored":
@@ -109,7 +109,7 @@ def _millimetres(matched: Matched, metric: Metric) -> Floats:
     predicted, truth = matched.keypoints_3d, matched.truth
     labelled, valid = truth.keypoints_3d, truth.valid_3d
     if predicted is None or labelled is None:
-        return np.full(valid.shape, np.nan)
+        return np.where(valid, np.inf, np.nan)
     if metric.alignment == "root":
         # Without a label for its root no joint of the hand can be compared.
         valid = valid & valid[:, metric.root, None]

@@ -49,7 +49,11 @@ FIT_PASSES = 4
 """Fits of shift and scale: one to all keypoints, then to the :data:`MOST` that fitted best."""
 
 MIRRORED_M = 0.015
-"""Depth error from which a mirrored depth counts, metres: a finger's thickness."""
+"""Least depth of a keypoint before or behind the joint at which it may be mirrored, metres: a
+finger's thickness. Nearer ones are mirrored by noise alone."""
+
+TURNS = 4
+"""Other directions in which every unexplained error is tried, to see what chance explains."""
 
 
 class KeypointClass(IntEnum):
@@ -108,10 +112,13 @@ class Classified:
     landed
         (N, 21) int8: the joint at which a swapped or inverted point lies; -1 elsewhere.
     shift
-        (N, 2) of hands misplaced as a whole, in tight boxes: how far the keypoints that the fit
-        rests on lie, on average, right and below of their places. NaN for other hands.
+        (N, 2) of hands misplaced as a whole, in tight boxes: way right and down of the hand's
+        centre, the mean of its labelled keypoints. NaN for other hands.
     scale
         (N,) of such hands: size of the prediction over that of the truth. NaN for others.
+    by_chance
+        (C,) float64: keypoints that each class would hold if the errors that need an explanation
+        of their own had the same lengths and other directions.
     """
 
     codes: Codes
@@ -119,6 +126,7 @@ class Classified:
     landed: npt.NDArray[np.int8]
     shift: Floats
     scale: Floats
+    by_chance: Floats
 
 
 def classify(matched: Matched) -> Classified:
@@ -146,7 +154,7 @@ def classify(matched: Matched) -> Classified:
     size = tight_size(truth.keypoints, truth.valid)
     size = np.where(size > 0, size, np.nan)
     labelled = truth.valid & np.isfinite(size)[:, None]
-    points = np.where(labelled[..., None], truth.keypoints, np.nan)
+    points: Floats = np.where(labelled[..., None], truth.keypoints, np.nan)
     errors = normalise(keypoint_errors(predicted, points, labelled), size)
     near = errors <= JITTER
     wrong = np.isfinite(errors) & ~near
@@ -157,12 +165,15 @@ def classify(matched: Matched) -> Classified:
     codes[errors <= GOOD] = KeypointClass.GOOD
     codes[near & _mirrored_depth(matched, near)] = KeypointClass.DEPTH_FLIP
 
+    other, on_other = _other_hand(predicted, points, size, truth.image_id)
+    at_home = near.sum(axis=1) >= MOST * labelled.sum(axis=1)  # though it may touch another
+    on_other &= wrong & ~at_home[:, None]
+    codes[on_other] = KeypointClass.OTHER_HAND
     fit = _fit_whole_hand(predicted, points, size, errors)
     whole = ((fit.errors <= GOOD) & (errors > GOOD)) | ((fit.errors <= JITTER) & wrong)
+    whole &= ~on_other.any(axis=1, keepdims=True)
     codes[whole] = KeypointClass.WHOLE_HAND
-    other, on_other = _other_hand(predicted, points, size, truth.image_id)
-    codes[on_other & wrong] = KeypointClass.OTHER_HAND
-    alone = wrong & ~whole & ~on_other
+    alone = wrong & ~on_other & ~whole
     landed = _explain(codes, alone, predicted, points, size, other)
 
     misplaced = (codes == KeypointClass.WHOLE_HAND).any(axis=1)
@@ -172,6 +183,7 @@ def classify(matched: Matched) -> Classified:
         landed=landed,
         shift=np.where(misplaced[:, None], fit.shift, np.nan),
         scale=np.where(misplaced, fit.scale, np.nan),
+        by_chance=_by_chance(alone, predicted, points, size, truth.image_id),
     )
 
 
@@ -207,11 +219,11 @@ def _mirrored_depth(matched: Matched, near: Bools) -> Bools:
     scale = (x * y).sum(axis=(1, 2)) / np.where(spread > 0, spread, np.nan)
     scale[(used.sum(axis=1) < FIT_JOINTS) | ~(scale > 0)] = np.nan
     depth, expected = scale[:, None] * p[..., 2], g[..., 2]
-    error = np.abs(depth - expected)
-    at_wrist = np.abs(depth + expected)
-    at_base = np.abs(depth - (2 * expected[:, _BASE] - expected))
-    # fmin: the wrist will do where the finger's base is not labelled.
-    mirrored: Bools = (error > MIRRORED_M) & (np.fmin(at_wrist, at_base) < 0.5 * error)
+    mirrored = np.zeros(near.shape, dtype=bool)
+    for plane in (np.zeros_like(expected), expected[:, _BASE]):
+        image = 2 * plane - expected
+        could = np.abs(expected - plane) >= MIRRORED_M
+        mirrored |= could & (np.abs(depth - image) < 0.5 * np.abs(depth - expected))
     return mirrored
 
 
@@ -263,6 +275,25 @@ def _explain(
     return landed
 
 
+def _by_chance(
+    alone: Bools, predicted: Floats, points: Floats, size: Floats, image_id: npt.NDArray[np.str_]
+) -> Floats:
+    """(C,) how :func:`_explain` sorts the same errors, turned about the places of the keypoints."""
+    counts = np.zeros(len(NAMES))
+    rows = np.isin(image_id, image_id[alone.any(axis=1)])  # with the other hands of their images
+    alone, points, size, image_id = alone[rows], points[rows], size[rows], image_id[rows]
+    x, y = np.moveaxis(predicted[rows] - points, -1, 0)
+    for turn in range(1, TURNS + 1):
+        angle = 2 * np.pi * turn / (TURNS + 1)
+        cos, sin = np.cos(angle), np.sin(angle)
+        turned = points + np.stack([cos * x - sin * y, sin * x + cos * y], axis=-1)
+        codes = np.zeros(alone.shape, dtype=np.uint8)
+        other, _ = _other_hand(turned, points, size, image_id)
+        _explain(codes, alone, turned, points, size, other)
+        counts += np.bincount(codes[alone], minlength=len(NAMES))
+    return counts / TURNS
+
+
 def _distances(a: Floats, b: Floats, size: Floats) -> Floats:
     """Distance of points (…, 2) over `size`; inf where either is unknown."""
     x, y = a[..., 0] - b[..., 0], a[..., 1] - b[..., 1]
@@ -285,9 +316,9 @@ def _other_hand(
         labelled keypoints lie so.
     """
     names, image, members = np.unique(image_id, return_inverse=True, return_counts=True)
-    members[names == ""] = 1  # which photo is not known
     order = np.argsort(image, kind="stable")
     start = np.cumsum(members) - members
+    members[names == ""] = 1  # hands of unknown photos have no partner
     place = np.empty(len(image), dtype=np.intp)
     place[order] = np.arange(len(image)) - start[image[order]]
     labelled = np.asarray(np.isfinite(points).all(axis=-1))
@@ -345,7 +376,8 @@ def _fit_whole_hand(predicted: Floats, points: Floats, size: Floats, errors: Flo
     p, g = np.where(unknown, 0.0, predicted[rows]), np.where(unknown, 0.0, points[rows])
     kept = found
     for _ in range(FIT_PASSES):
-        moved, shift, scale = _shift_and_scale(p, g, kept)
+        mean_p, mean_g, scale = _shift_and_scale(p, g, kept)
+        moved = scale[:, None, None] * (p - mean_p[:, None]) + mean_g[:, None]
         after = np.where(found, _distances(moved, g, size[rows, None]), np.inf)
         rank = after.argsort(axis=1, kind="stable").argsort(axis=1)
         kept = found & (rank < np.ceil(MOST * count)[:, None])
@@ -356,27 +388,24 @@ def _fit_whole_hand(predicted: Floats, points: Floats, size: Floats, errors: Flo
         & ((after <= JITTER).sum(axis=1) >= MOST * count)
         & (_median(after, count) <= 0.5 * _median(before, count))
     )
+    larger = 1.0 / np.where(explained, scale, np.nan)
+    centre = g.sum(axis=1) / count[:, None]
+    shift = mean_p + larger[:, None] * (centre - mean_g) - centre
     fit.errors[rows[explained]] = after[explained]
-    fit.scale[rows[explained]] = 1.0 / scale[explained]
-    fit.shift[rows[explained]] = (shift / size[rows, None])[explained]
+    fit.scale[rows] = larger
+    fit.shift[rows] = shift / size[rows, None]
     return fit
 
 
 def _shift_and_scale(p: Floats, g: Floats, kept: Bools) -> tuple[Floats, Floats, Floats]:
-    """Least squares Σ |s·p + t - g|² over the kept points.
-
-    Returns
-    -------
-    (N, 21, 2) moved points s·p + t; (N, 2) mean of p - g over the kept points; (N,) s.
-    """
+    """Least squares Σ |s·(p - p̄) + ḡ - g|² over the kept points: p̄ (N, 2), ḡ (N, 2), s (N,)."""
     weight = kept[..., None] / kept.sum(axis=1)[:, None, None]
     mean_p, mean_g = (weight * p).sum(axis=1), (weight * g).sum(axis=1)
     from_mean = p - mean_p[:, None]
     spread = (weight * from_mean * from_mean).sum(axis=(1, 2))
     # A prediction collapsed to a point has no scale; 0 is refused by the caller.
     scale = (weight * from_mean * g).sum(axis=(1, 2)) / np.where(spread > 0, spread, np.inf)
-    moved: Floats = scale[:, None, None] * from_mean + mean_g[:, None]
-    return moved, mean_p - mean_g, scale
+    return mean_p, mean_g, scale
 
 
 def _median(values: Floats, count: npt.NDArray[np.intp]) -> Floats:

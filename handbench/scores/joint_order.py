@@ -10,6 +10,7 @@ predictions and their mesh may still tell.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +26,18 @@ from handbench.hand import (
     to_canonical,
 )
 from handbench.metrics import align_procrustes, keypoint_errors
-from handbench.scores.evidence import ALL_JOINTS, FEWEST, MM_PER_M, Floats, Hands, Repair, mean
+from handbench.scores.evidence import (
+    ALL_JOINTS,
+    FEWEST,
+    MM_PER_M,
+    MOST,
+    Floats,
+    Hands,
+    Repair,
+    declare,
+    every_nth,
+    mean,
+)
 from handbench.scores.matching import Matched
 
 Order = tuple[int, ...]
@@ -34,10 +46,10 @@ Order = tuple[int, ...]
 _ENOUGH = 0.7
 # In fewer hands, joints of a noisy model change places, and bones their order, by chance.
 _FEWEST_FOR_AVERAGES = 20
-# In shape units (root of the mean squared distance from the centre): farther is an outlier.
-_FARTHEST = 3.0
 # Longest bone of a hand as a share of its diagonal: wrist to knuckle, about 0.5 when flat.
 _LONGEST_BONE = 0.6
+# One pose for all hands, such as their mean, has bones of any length; a wrong order varies fully.
+_VARIED = 0.8
 # How much worse than the truth a bone must be: noise alone lengthens bones, all of them alike.
 _WORSE = 1.25
 # Joints and mesh of one model are about equally good after alignment; MANO's order makes 35 mm
@@ -45,6 +57,15 @@ _WORSE = 1.25
 _JOINTS_OVER_MESH = 1.6
 _MESH_HANDS = 200
 _BAD_JOINTS_MM = 10.0
+
+
+@dataclass(frozen=True)
+class Slip:
+    """A way to get a published order wrong: `order` has ``canonical[k] = found[order[k]]``."""
+
+    order: Order
+    what: str
+    advice: str
 
 
 def order_repairs(hands: Hands) -> list[Repair]:
@@ -57,42 +78,57 @@ def order_repairs(hands: Hands) -> list[Repair]:
     """
     if hands.collapsed:
         return []
-    orders = known_slips()
+    slips = known_slips()
     guessed = best_order(hands)
-    if guessed is not None and guessed not in orders.values():
+    if guessed is not None and all(guessed != slip.order for slip in slips):
         moved = [JOINT_NAMES[joint] for joint in ALL_JOINTS if guessed[joint] != joint]
         which = f" ({', '.join(moved)} changed places)" if len(moved) <= 4 else ""
-        orders[f"in another joint order{which}"] = guessed
+        slips.append(Slip(guessed, f"in another joint order{which}", _list_advice(guessed)))
     return [
         Repair(
-            to_canonical(hands.predicted, order),
-            what,
-            f'where "keypoint_order" is canonical now, set it to {keypoint_order(order)}',
-            joints=tuple(joint for joint in ALL_JOINTS if order[joint] != joint),
+            to_canonical(hands.predicted, slip.order),
+            slip.what,
+            slip.advice,
+            joints=tuple(joint for joint in ALL_JOINTS if slip.order[joint] != joint),
             enough=_ENOUGH,
         )
-        for what, order in orders.items()
+        for slip in slips
     ]
 
 
-def known_slips() -> dict[str, Order]:
-    """Slips with published orders: words → order with ``canonical[k] = found[order[k]]``.
+def known_slips() -> list[Slip]:
+    """Slips with published orders; some coincide, since most orders undo themselves.
 
     A native hand may be left as it is, or reordered with the inverse; a canonical hand may be
-    reordered as though it were native. Some of these coincide, since most orders undo themselves.
+    reordered as though it were native.
     """
-    slips: dict[str, Order] = {}
+    slips: list[Slip] = []
     for key, native in NATIVE_ORDERS.items():
         name, order = ORDER_WORDS[key], np.asarray(native)
-        for what, found in (
-            (f"in the joint order of {name}", order),
-            (f"reordered the wrong way round from {name}", order[order]),
-            (f"reordered from {name} though they were canonical", np.argsort(order)),
+        for found, what, advice in (
+            (order, f"in the joint order of {name}", declare("keypoint_order", key)),
+            (
+                order[order],
+                f"reordered the wrong way round from {name}",
+                f'leave them in their order and set "keypoint_order": "{key}"',
+            ),
+            (
+                np.argsort(order),
+                f"reordered from {name} though they were canonical",
+                f'leave that out, in the code or as "keypoint_order": "{key}"',
+            ),
         ):
-            as_tuple = tuple(found.tolist())
-            if as_tuple not in (ALL_JOINTS, *slips.values()):
-                slips[what] = as_tuple
+            as_tuple: Order = tuple(found.tolist())
+            if as_tuple != ALL_JOINTS and all(as_tuple != slip.order for slip in slips):
+                slips.append(Slip(as_tuple, what, advice))
     return slips
+
+
+def _list_advice(order: Order) -> str:
+    return (
+        'write them in canonical order, or where "keypoint_order" is canonical now, set it to '
+        f"{keypoint_order(order)}"
+    )
 
 
 def keypoint_order(order: Sequence[int]) -> list[int]:
@@ -132,7 +168,7 @@ def best_order(hands: Hands) -> Order | None:
     cost = np.empty((NUM_JOINTS, NUM_JOINTS))
     for joint in ALL_JOINTS:
         away = np.sqrt(((found - expected[:, joint, None]) ** 2).sum(axis=-1))
-        cost[joint] = np.minimum(away, _FARTHEST).mean(axis=0)
+        cost[joint] = away.mean(axis=0)
     order: Order = tuple(linear_sum_assignment(cost)[1].tolist())
     return None if order == ALL_JOINTS else order
 
@@ -148,28 +184,28 @@ def bone_faults(hands: Hands) -> str | None:
     hands
         2D or 3D hands.
     """
-    if hands.collapsed:
+    if hands.collapsed or _poses(hands.predicted) < _VARIED * _poses(hands.labelled):
         return None
     found = _bones(hands.predicted, np.ones_like(hands.valid))
     expected = _bones(hands.labelled, hands.valid)
-    if found is None or expected is None:
+    if min(len(found), len(expected)) < _FEWEST_FOR_AVERAGES:
         return None
-    longest = int(np.argmax(found - expected))
+    length, true_length = np.median(found, axis=0), np.median(expected, axis=0)
+    longest = int(np.argmax(length - true_length))
     advice = 'are the joints in canonical order? See "keypoint_order"'
-    if found[longest] > max(_LONGEST_BONE, _WORSE * expected[longest]):
+    if length[longest] > max(_LONGEST_BONE, _WORSE * true_length[longest]):
         parent, child = (JOINT_NAMES[joint] for joint in BONES[longest])
         return (
             f"{hands.space} hands have impossible bones: expected none longer than "
-            f"{_LONGEST_BONE} of the hand, found {found[longest]:.2f} from {parent} to {child} "
-            f"(truth {expected[longest]:.2f}); {advice}"
+            f"{_LONGEST_BONE} of the hand, found {length[longest]:.2f} from {parent} to {child} "
+            f"(truth {true_length[longest]:.2f}); {advice}"
         )
-    levels, true_levels = _levels(found), _levels(expected)
+    levels, true_levels = _levels(length), _levels(true_length)
     grown = 1 + int(levels[1:].argmax())
     # The mean of many views has short fingers of any proportion, but none too long.
-    if (
-        levels[grown] > _WORSE * max(levels[0], true_levels[grown])
-        and true_levels[0] > true_levels[1:].max()
-    ):
+    too_long = levels[grown] > _WORSE * max(levels[0], true_levels[grown])
+    # In noise the bones of a finger are equally long, and either one wins in half of the hands.
+    if too_long and _grows(found, grown) >= MOST and _grows(expected, grown) < 1 - MOST:
         return (
             f"{hands.space} fingers grow towards their tips: expected bones in the ratio "
             f"{_ratio(true_levels)} from knuckle to tip, found {_ratio(levels)}; {advice}"
@@ -200,7 +236,7 @@ def mesh_disagrees(sample: Matched) -> str | None:
         & np.isfinite(truth.vertices).all(axis=(1, 2))
         & truth.valid_3d.all(axis=1)
     )
-    rows = rows[:: max(1, -(-len(rows) // _MESH_HANDS))]
+    rows = every_nth(rows, _MESH_HANDS)
     if len(rows) < FEWEST:
         return None
     joints = _aligned_mm(sample.keypoints_3d[rows], truth.keypoints_3d[rows])
@@ -227,22 +263,33 @@ def _shape(points: Floats) -> Floats:
     return shape
 
 
-def _bones(points: Floats, valid: npt.NDArray[np.bool_]) -> Floats | None:
-    """Median length (20,) of every bone as a share of the hand's diagonal; None if unknown."""
+def _poses(points: Floats) -> float:
+    """How much hands vary about their mean, once they are centred and of one size."""
+    shape = _shape(points[np.isfinite(points).all(axis=(1, 2))])
+    return float(np.sqrt(shape.var(axis=0).sum())) if len(shape) else 0.0
+
+
+def _bones(points: Floats, valid: npt.NDArray[np.bool_]) -> Floats:
+    """Length (M, 20) of every bone of the whole hands, as a share of the hand's diagonal."""
     whole = points[valid.all(axis=1)]
     diagonal = np.linalg.norm(np.ptp(whole, axis=1), axis=-1) if len(whole) else np.zeros(0)
     whole, diagonal = whole[diagonal > 0], diagonal[diagonal > 0]
-    if len(whole) < _FEWEST_FOR_AVERAGES:
-        return None
-    median: Floats = np.median(bone_lengths(whole) / diagonal[:, None], axis=0)
-    return median
+    lengths: Floats = bone_lengths(whole) / diagonal[:, None]
+    return lengths
 
 
 def _levels(bones: Floats) -> Floats:
-    """Mean over fingers (3,) of the bones from knuckle to tip; bone j - 1 ends in joint j."""
-    chains = np.array([[bones[joint - 1] for joint in joints[1:]] for joints in FINGERS.values()])
-    levels: Floats = chains.mean(axis=0)
+    """Mean over fingers (..., 3) of the bones (..., 20) from knuckle to tip."""
+    # Bone j - 1 ends in joint j.
+    chains = [bones[..., [joint - 1 for joint in joints[1:]]] for joints in FINGERS.values()]
+    levels: Floats = np.mean(chains, axis=0)
     return levels
+
+
+def _grows(bones: Floats, level: int) -> float:
+    """Share of hands whose bones of `level` are longer than those at the knuckles."""
+    levels = _levels(bones)
+    return float((levels[:, level] > levels[:, 0]).mean())
 
 
 def _ratio(levels: Floats) -> str:

@@ -77,9 +77,9 @@ def measure(
         else:
             scores = handedness if metric.quantity == "handedness" else relative_root_errors
             hands[name] = scores(matched)[:, 0]
-    for metric, scores in mesh_scores(matched, sorted(meshes, key=str)).items():
-        missed = np.isnan(scores[:, 0]) & comparable(matched, metric)
-        hands[str(metric)] = np.where(missed, np.inf, scores[:, 0])
+    for metric, of_mesh in mesh_scores(matched, sorted(meshes, key=str)).items():
+        missed = np.isnan(of_mesh[:, 0]) & comparable(matched, metric)
+        hands[str(metric)] = np.where(missed, np.inf, of_mesh[:, 0])
     keypoints = matched.keypoints
     return SampleErrors(
         sample_id=truth.sample_id,

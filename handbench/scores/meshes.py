@@ -14,7 +14,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from handbench.alignment import Similarity, fit_similarity
+from handbench.alignment import (
+    Similarity,
+    alignable,
+    bone_factor,
+    fit_similarity,
+    scale_factor,
+)
 from handbench.hand import NUM_JOINTS
 from handbench.metrics import auc_scores, keypoint_errors, pck_scores
 from handbench.scores.distances import MM_PER_M
@@ -69,9 +75,16 @@ class _Meshes:
     def aligned(self, metric: Metric) -> tuple[Points, Similarity | None]:
         """Predicted meshes as `metric` aligns them, and the similarity where one is fitted."""
         if metric.alignment == "root":
-            shift = self.true_joints[:, metric.root] - self.joints[:, metric.root]
-            return self.predicted + shift[:, None], None
-        if metric.alignment not in ("pa", "pa-reflect"):
+            start = self.joints[:, metric.root, None]
+            end = self.true_joints[:, metric.root, None]
+            factor = np.ones(len(self.truth))
+            if metric.bone is not None:
+                factor = bone_factor(self.joints, self.true_joints, metric.bone)
+            return (self.predicted - start) * factor[:, None, None] + end, None
+        if metric.alignment == "scale":
+            factor = self._scale_factor()
+            return self.predicted * factor[:, None, None], None
+        if metric.alignment == "cam":
             return self.predicted, None
         reflect = metric.alignment == "pa-reflect"
         if self.paired:
@@ -82,6 +95,32 @@ class _Meshes:
         fit = fit_similarity(self.joints, self.true_joints, self.valid, reflect=reflect)
         move = fit.apply_to_foreign_mesh if reflect else fit.apply
         return move(self.predicted), fit
+
+    def _scale_factor(self) -> Floats:
+        """(N,) least-squares scale of the vertices or, without partners for them, of the joints."""
+        if self.paired:
+            every = np.ones(self.predicted.shape[:2], dtype=bool)
+            return scale_factor(self.predicted, self.truth, every)
+        return scale_factor(self.joints, self.true_joints, self.valid)
+
+
+def comparable(matched: Matched, metric: Metric) -> npt.NDArray[np.bool_]:
+    """(N,) hands whose labels allow a score: a mesh, and the joints that an alignment needs."""
+    truth = matched.truth
+    if truth.vertices is None:
+        return np.zeros(len(truth), dtype=bool)
+    # A mesh is there as a whole or not at all.
+    there: npt.NDArray[np.bool_] = ~np.isnan(truth.vertices[:, 0, 0])
+    if metric.alignment == "root":
+        for joint in (metric.root, *(metric.bone or ())):
+            there &= truth.valid_3d[:, joint]
+    foreign = matched.vertices is not None and matched.vertices.shape[1] != truth.vertices.shape[1]
+    if foreign and truth.keypoints_3d is not None:
+        if metric.alignment in ("pa", "pa-reflect"):
+            there &= alignable(truth.keypoints_3d, truth.valid_3d)
+        elif metric.alignment == "scale":
+            there &= truth.valid_3d.any(axis=1)
+    return there
 
 
 def mesh_scores(matched: Matched, metrics: Iterable[Metric]) -> dict[Metric, Floats]:
@@ -96,7 +135,8 @@ def mesh_scores(matched: Matched, metrics: Iterable[Metric]) -> dict[Metric, Flo
 
     Returns
     -------
-    Metric → (N, 1): mm for distances, else 0-1; NaN where either side has no mesh.
+    Metric → (N, 1): mm for distances, else 0-1; NaN where either side has no mesh, or lacks the
+    joints that the alignment needs.
     """
     # With reflections first: the proper rotation is the same one wherever none was chosen.
     asked = sorted(dict.fromkeys(metrics), key=lambda metric: metric.alignment != "pa-reflect")
@@ -117,9 +157,9 @@ def _score(meshes: _Meshes, metrics: Sequence[Metric]) -> dict[Metric, Floats]:
     scores: dict[Metric, Floats] = {}
     by_alignment: dict[tuple[Any, ...], list[Metric]] = {}
     for metric in metrics:
-        by_alignment.setdefault((metric.alignment, metric.root), []).append(metric)
+        by_alignment.setdefault((metric.alignment, metric.root, metric.bone), []).append(metric)
     reflected = np.ones(len(meshes.truth), dtype=bool)
-    for (alignment, _), group in by_alignment.items():
+    for (alignment, *_), group in by_alignment.items():
         mesh, fit = meshes.aligned(group[0])
         if alignment == "pa-reflect" and fit is not None:
             reflected = fit.reflects()

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from handbench.hand import WRIST
 from handbench.scores.distances import MM_PER_M
 from handbench.scores.matching import Matched
-from handbench.scores.truth import image_of
+from handbench.scores.truth import Truth, image_of
 
 Floats = npt.NDArray[np.float64]
 
@@ -32,23 +32,22 @@ def relative_root_errors(matched: Matched) -> Floats:
     errors = np.full((len(truth), 1), np.nan)
     if predicted is None or truth.keypoints_3d is None:
         return errors
-    usable = truth.valid_3d[:, WRIST]
-    if truth.hand_type is not None:
-        usable = usable & (truth.hand_type == "interacting")
-    right, left = _pairs(truth.image_id, truth.is_right, usable)
+    right, left = pairs_of(truth)
     true_step = truth.keypoints_3d[left, WRIST] - truth.keypoints_3d[right, WRIST]
     step = predicted[left, WRIST] - predicted[right, WRIST]
     errors[right, 0] = np.linalg.norm(step - true_step, axis=-1) * MM_PER_M
     return errors
 
 
-def _pairs(
-    image: npt.NDArray[np.str_], is_right: npt.NDArray[np.int8], usable: npt.NDArray[np.bool_]
-) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Rows of the right and the left hand of every image that shows exactly one of each."""
+def pairs_of(truth: Truth) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Rows of the right and the left hand of every image that counts for the relative position."""
+    usable = truth.valid_3d[:, WRIST]
+    if truth.hand_type is not None:
+        usable = usable & (truth.hand_type == "interacting")
     rows: dict[str, dict[int, list[int]]] = {}
-    for row in np.flatnonzero(usable):
-        rows.setdefault(str(image[row]), {}).setdefault(int(is_right[row]), []).append(int(row))
+    for row in np.flatnonzero(usable).tolist():
+        sides = rows.setdefault(str(truth.image_id[row]), {})
+        sides.setdefault(int(truth.is_right[row]), []).append(row)
     both = [
         (sides[1][0], sides[0][0])
         for sides in rows.values()

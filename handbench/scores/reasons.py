@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from handbench.scores.matching import Matched
 from handbench.scores.metric import Metric
+from handbench.scores.pairs import pairs_of
 from handbench.scores.truth import Truth
 
 
@@ -14,6 +13,11 @@ def reason_without(metric: Metric, matched: Matched) -> str | None:
     truth = matched.truth
     if metric.hands in ("single", "interacting") and truth.hand_type is None:
         return "the split does not say which hands interact (column hand_type)"
+    if (
+        metric.hands in ("right", "left")
+        and not (truth.is_right == (metric.hands == "right")).any()
+    ):
+        return f"the split shows no {metric.hands} hands"
     if metric.quantity == "coverage":
         return None
     if metric.quantity == "handedness":
@@ -26,7 +30,21 @@ def reason_without(metric: Metric, matched: Matched) -> str | None:
         return "the split has no 2D labels"
     if matched.keypoints is None and metric.of == "model":
         return "the predictions hold no 2D keypoints"
+    if metric.quantity == "OKS-AP":
+        reason = _without_ap(metric, truth)
+        if reason is not None:
+            return reason
     return _without_size(metric, truth)
+
+
+def _without_ap(metric: Metric, truth: Truth) -> str | None:
+    if metric.hands in ("single", "interacting"):
+        return "an average precision is of all, right or left hands"
+    if metric.hands in ("right", "left"):
+        side = truth.is_right == (metric.hands == "right")
+        if not truth.valid[side].any():
+            return f"the split has no 2D labels of {metric.hands} hands"
+    return None
 
 
 def _without_size(metric: Metric, truth: Truth) -> str | None:
@@ -52,8 +70,8 @@ def _without_3d(metric: Metric, matched: Matched) -> str | None:
     in_camera = metric.alignment in ("cam", "scale") or metric.quantity == "MRRPE"
     if in_camera and predictions.frame_3d != "camera":
         return f"it needs frame_3d 'camera', and the predictions say {predictions.frame_3d!r}"
-    if metric.quantity == "MRRPE" and len(np.unique(truth.image_id)) == len(truth):
-        return "no image of the split shows two labelled hands"
+    if metric.quantity == "MRRPE" and not len(pairs_of(truth)[0]):
+        return "no image of the split shows a right and a left hand with labelled wrists"
     return None
 
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from handbench.errors import ScoreError
 from handbench.hand import FINGERS, WRIST
 from handbench.predictions.record import Predictions, check_columns
-from handbench.scores.evidence import FEWEST, SAMPLED, diagonals, middle
+from handbench.scores.evidence import FEWEST, SAMPLED, diagonals, every_nth, middle
 from handbench.scores.truth import Truth
 
 HAND_DIAGONAL_M = (0.05, 0.35)
@@ -18,7 +18,7 @@ _FIRST, _SECOND = WRIST, FINGERS["middle"][0]
 
 
 def check_truth(truth: Truth) -> None:
-    """Refuse labels that are placeholders: all zero, or the same for every hand.
+    """Refuse labels that are no labels: not finite, all zero, or the same for every hand.
 
     Benchmarks that keep their labels fill them with such values, and some projects ship them.
     Fewer than eight equal hands may be one hand in several versions, as FreiHAND has them.
@@ -26,19 +26,34 @@ def check_truth(truth: Truth) -> None:
     Raises
     ------
     ScoreError
-        If 2D, 3D or mesh labels are all zero, or all the same.
+        If labelled 2D or 3D keypoints are NaN or infinite, with the first sample; or if 2D, 3D or
+        mesh labels are all zero, or all the same.
     """
-    for what, points, valid in (
+    name = f"the truth of {truth.dataset} {truth.split}"
+    joints = (
         ("2D keypoints", truth.keypoints, truth.valid),
         ("3D keypoints", truth.keypoints_3d, truth.valid_3d),
-        ("vertices", truth.vertices, None),
-    ):
-        found = None if points is None else _constant(points, valid)
+    )
+    for what, points, valid in joints:
+        if points is None:
+            continue
+        # One coordinate at a time: reducing over a last axis of two is several times slower.
+        finite = np.logical_and.reduce(
+            [np.isfinite(column) for column in np.moveaxis(points, -1, 0)]
+        )
+        broken = (~finite & valid).any(axis=1)
+        if broken.any():
+            raise ScoreError(
+                f"{name}: expected finite {what} where they are marked as labelled, found NaN or "
+                f"infinity in {int(broken.sum()):,} of {len(truth):,} samples (first: "
+                f"{truth.sample_id[int(broken.argmax())]}): convert again, and run handbench verify"
+            )
+    for what, labels, keep in (*joints, ("vertices", truth.vertices, None)):
+        found = None if labels is None else _constant(labels, keep)
         if found is not None:
             raise ScoreError(
-                f"the truth of {truth.dataset} {truth.split} is {found} in every sample ({what}): "
-                "it looks like the placeholder of a benchmark that keeps its labels; get the "
-                "released annotations and convert again"
+                f"{name} is {found} in every sample ({what}): it looks like the placeholder of a "
+                "benchmark that keeps its labels; get the released annotations and convert again"
             )
 
 
@@ -58,10 +73,10 @@ def truth_warnings(truth: Truth) -> list[str]:
     """Sentences about labels that can be scored, but look wrong: sizes, and unlabelled hands."""
     warnings = []
     name = f"the truth of {truth.dataset} {truth.split}"
-    if truth.keypoints_3d is not None and truth.valid_3d.any():
-        rows = np.flatnonzero(truth.valid_3d.sum(axis=1) == truth.valid_3d.sum(axis=1).max())
-        rows = rows[:: max(1, -(-len(rows) // SAMPLED))]
-        across = middle(diagonals(truth.keypoints_3d[rows], truth.valid_3d[rows]))
+    # Some joints of a hand may well lie closer together than a hand is long.
+    whole = every_nth(np.flatnonzero(truth.valid_3d.all(axis=1)), SAMPLED)
+    if truth.keypoints_3d is not None and len(whole):
+        across = middle(diagonals(truth.keypoints_3d[whole], truth.valid_3d[whole]))
         low, high = HAND_DIAGONAL_M
         if not low <= across <= high:
             warnings.append(
@@ -92,20 +107,21 @@ def truth_warnings(truth: Truth) -> list[str]:
 
 def _constant(points: npt.NDArray[np.floating], valid: npt.NDArray[np.bool_] | None) -> str | None:
     """``"zero"`` or ``"the same"`` if all valid `points` (N, K, D) are; None if they differ."""
-    # A look at a few hands spares one at all of them, unless those few are equal.
-    for rows in (slice(None, None, max(1, len(points) // 16)), slice(None)):
-        some = points[rows]
+    first = np.full(points.shape[1:], np.nan)
+    hands = 0
+    # Honest labels differ within the first rows, and a mesh of every hand is a lot to read.
+    for start in range(0, len(points), 256):
+        some = points[start : start + 256]
         keep = ~np.isnan(some).any(axis=-1)
         if valid is not None:
-            keep &= valid[rows]
-        hands = keep.any(axis=1)
-        if not hands.any():
-            continue
-        low = np.where(keep[..., None], some, np.inf).min(axis=0)
-        high = np.where(keep[..., None], some, -np.inf).max(axis=0)
-        labelled = keep.any(axis=0)
-        if (high[labelled] != low[labelled]).any():
+            keep &= valid[start : start + 256]
+        unseen = keep.any(axis=0) & np.isnan(first).any(axis=-1)
+        first[unseen] = some[keep.argmax(axis=0)[unseen], unseen]
+        if ((some != first).any(axis=-1) & keep).any():
             return None
-        found = "zero" if not high[labelled].any() else "the same"
-        enough = found == "zero" or hands.sum() >= FEWEST
-    return found if hands.any() and enough else None
+        hands += int(keep.any(axis=1).sum())
+    if not hands:
+        return None
+    if not np.nan_to_num(first).any():
+        return "zero"
+    return "the same" if hands >= FEWEST else None

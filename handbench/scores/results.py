@@ -191,7 +191,8 @@ class Evaluation:
         their average is its value, NaN is left out. Paired tests and groups of hands are made
         from them.
     label_noise
-        ``"px"``, ``"mm"`` → mean error of the labels themselves, where the data's manifest gives it.
+        ``"px"``, ``"mm"`` → mean error of the labels themselves, where the data's manifest gives
+        it.
     diagnosis
         What went wrong with the keypoints, where it was asked for.
     """

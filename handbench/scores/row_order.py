@@ -1,4 +1,4 @@
-"""Hands under the wrong sample: shifted or reversed lists, one hand for all, swapped sides."""
+"""Lists that went wrong as a whole: rows shifted or reversed, one hand for all, zeros, sides."""
 
 from __future__ import annotations
 
@@ -10,24 +10,29 @@ from handbench.metrics import align_root, keypoint_errors
 from handbench.scores.evidence import (
     FEWEST,
     MM_PER_M,
+    MOST,
     SAMPLED,
+    SMALL,
     Bools,
     Floats,
     diagonals,
+    every_nth,
+    fits_far_better,
     middle,
+    of_hands,
+    on_one_point,
 )
 from handbench.scores.matching import Matched
 
 Rows = npt.NDArray[np.intp]
 
-# An honest model cannot fit the wrong sample better than its own, except for neighbouring frames
-# of a video, which are alike either way.
-_FAR_BETTER = 0.5
-_SMALL = 0.04
+# Neighbours may be alike, as the frames of a video are, so more must be gained than elsewhere.
+_ENOUGH = 0.5
 # Predictions that differ by less than this share of a hand are one hand; the truth varies by more.
 _SAME = 0.01
 _VARIED = 0.05
-_MOST = 0.8
+# Of fewer hands a model that guesses the side gets most wrong by chance.
+_FEWEST_SIDES = 20
 
 
 def wrong_rows(matched: Matched) -> str | None:
@@ -42,29 +47,34 @@ def wrong_rows(matched: Matched) -> str | None:
     if space is None:
         return None
     points, labelled, valid, unit = space
-    known = np.flatnonzero(np.isfinite(points).all(axis=(1, 2)))
-    rows = known[:: max(1, -(-len(known) // SAMPLED))]
+    usable = np.isfinite(points).all(axis=(1, 2)) & valid.any(axis=1) & ~on_one_point(points)
+    rows = every_nth(np.flatnonzero(usable), SAMPLED)
     if len(rows) < FEWEST:
         return None
-    before = middle(keypoint_errors(points[rows], labelled[rows], valid[rows]))
-    if not before > _SMALL * middle(diagonals(labelled[rows], valid[rows])):
+
+    def errors(here: Rows, there: Rows) -> Floats:
+        return of_hands(keypoint_errors(points[here], labelled[there], valid[there]))
+
+    own = errors(rows, rows)
+    before = middle(own)
+    if not before > SMALL * middle(diagonals(labelled[rows], valid[rows])):
         return None
     best: tuple[float, str, str] | None = None
     for what, advice, partner in _partners(matched, rows):
         inside = (partner >= 0) & (partner < len(points))
-        here, there = rows[inside], partner[inside]
-        if len(here) < FEWEST:
+        if inside.sum() < FEWEST:
             continue
-        after = middle(keypoint_errors(points[here], labelled[there], valid[there]))
-        if after < _FAR_BETTER * before and (best is None or after < best[0]):
-            best = (after, what, advice)
+        after = errors(rows[inside], partner[inside])
+        better = fits_far_better(own[inside], after, _ENOUGH)
+        if better and (best is None or middle(after) < best[0]):
+            best = (middle(after), what, advice)
     if best is None:
         return None
-    after, what, advice = best
+    fallen, what, advice = best
     scale = MM_PER_M if unit == "mm" else 1.0
     return (
-        f"predictions fit {what} far better than their own: the median error falls from "
-        f"{scale * before:.1f} to {scale * after:.1f} {unit}; {advice}"
+        f"predictions fit {what} far better than their own: the error of the median hand falls "
+        f"from {scale * before:.1f} to {scale * fallen:.1f} {unit}; {advice}"
     )
 
 
@@ -101,6 +111,31 @@ def same_hand(sample: Matched) -> str | None:
     )
 
 
+def zero_hands(matched: Matched) -> str | None:
+    """Sentence if predicted hands are single points: zeros written for hands that were not found.
+
+    Parameters
+    ----------
+    matched
+        All hands, not a sample of them: these may be few.
+    """
+    told, rows = [], np.zeros(len(matched.truth), dtype=bool)
+    for space, points in (("2D", matched.keypoints), ("3D", matched.keypoints_3d)):
+        if points is not None:
+            single = on_one_point(points)
+            rows |= single
+            if single.any():
+                told.append(f"all {space} joints of {int(single.sum()):,}")
+    if not told:
+        return None
+    predicted, first = int(matched.predicted.sum()), matched.truth.sample_id[int(rows.argmax())]
+    return (
+        f"{' and '.join(told)} of {predicted:,} predicted hands lie on one point (first: {first}): "
+        "expected null for a hand that was not found, so that it counts as missed and not as a "
+        "hand at that place"
+    )
+
+
 def swapped_sides(sample: Matched) -> str | None:
     """Sentence if the predicted side disagrees with the truth for most hands.
 
@@ -118,10 +153,10 @@ def swapped_sides(sample: Matched) -> str | None:
     found = np.array([side_of.get(name, -1) for name in sample.truth.sample_id.tolist()])
     expected = sample.truth.is_right
     known = ((found == 0) | (found == 1)) & ((expected == 0) | (expected == 1))
-    if known.sum() < FEWEST:
+    if known.sum() < _FEWEST_SIDES:
         return None
     other = float((found[known] != expected[known]).mean())
-    if other < _MOST:
+    if other < MOST:
         return None
     return (
         f"the predicted side disagrees with the truth for {other:.0%} of {int(known.sum()):,} "
@@ -184,6 +219,8 @@ def _same(points: Floats, labelled: Floats, valid: Bools) -> bool:
     if known.sum() < FEWEST:
         return False
     found, expected, whole = points[known], labelled[known], valid[known]
+    if on_one_point(found).all():
+        return False
     # Each in its own size: predictions may be in another unit, or all in one point.
     return _spread(found) <= _SAME * middle(diagonals(found, whole)) and _spread(
         expected

@@ -10,11 +10,11 @@ from __future__ import annotations
 import numpy as np
 
 from handbench.files import describe_names
-from handbench.scores.evidence import find, metres, pixels, sampled, sentences
+from handbench.scores.evidence import Finding, find, metres, pixels, sampled, sentences
 from handbench.scores.joint_order import bone_faults, mesh_disagrees, order_repairs
 from handbench.scores.matching import Matched
 from handbench.scores.refusals import truth_warnings
-from handbench.scores.row_order import same_hand, swapped_sides, wrong_rows
+from handbench.scores.row_order import same_hand, swapped_sides, wrong_rows, zero_hands
 from handbench.scores.slips_2d import normalised, pixel_repairs
 from handbench.scores.slips_3d import mirror_repairs, wrong_axes, wrong_root, wrong_unit
 
@@ -34,28 +34,41 @@ def warnings_about(matched: Matched) -> list[str]:
     """
     warnings = _counts(matched) + truth_warnings(matched.truth)
     sample = sampled(matched)
-    if not len(sample.truth):
-        return warnings
-    hands_2d, hands_3d = pixels(sample), metres(sample)
-    guards = [wrong_rows(matched), same_hand(sample), swapped_sides(sample)]
-    if hands_3d is not None:
-        unit = wrong_unit(hands_3d)
-        # Distances from the camera mean nothing in a wrong unit.
-        guards += [unit] if unit else [wrong_root(sample, hands_3d), wrong_axes(sample, hands_3d)]
-    scaled = None if hands_2d is None else normalised(sample, hands_2d)
-    guards.append(scaled)
-    # One repair a space: a mirrored hand also fits better in some other order, and the reverse.
-    best_2d = best_3d = None
-    if hands_2d is not None and scaled is None:
-        best_2d = find(hands_2d, [*pixel_repairs(sample, hands_2d), *order_repairs(hands_2d)])
-        guards.append(bone_faults(hands_2d) if best_2d is None else None)
-    if hands_3d is not None:
-        best_3d = find(hands_3d, [*mirror_repairs(hands_3d), *order_repairs(hands_3d)])
-        guards.append(
-            (mesh_disagrees(sample) or bone_faults(hands_3d)) if best_3d is None else None
-        )
-    told = [sentence for sentence in guards if sentence is not None]
+    zeros, sides = zero_hands(matched), swapped_sides(sample)
+    # One hand for all, or beside the truth of another one, fits no repair but by chance.
+    chance = same_hand(sample) or wrong_rows(matched)
+    if chance is not None:
+        return warnings + [said for said in (zeros, sides, chance) if said is not None]
+    said_2d, best_2d = _about_2d(sample)
+    said_3d, best_3d = _about_3d(sample)
+    told = [said for said in (zeros, sides, *said_3d, *said_2d) if said is not None]
     return warnings + told + sentences([best_2d, best_3d])
+
+
+def _about_2d(sample: Matched) -> tuple[list[str | None], Finding | None]:
+    hands = pixels(sample)
+    if hands is None:
+        return [], None
+    scaled = normalised(sample, hands)
+    if scaled is not None:
+        return [scaled], None
+    # One repair: a mirrored hand also fits better in some other order, and the reverse.
+    best = find(hands, [*pixel_repairs(sample, hands), *order_repairs(hands)])
+    return [bone_faults(hands) if best is None else None], best
+
+
+def _about_3d(sample: Matched) -> tuple[list[str | None], Finding | None]:
+    hands = metres(sample)
+    if hands is None:
+        return [], None
+    unit = wrong_unit(hands)
+    # Distances from the camera mean nothing in a wrong unit.
+    said: list[str | None]
+    said = [unit] if unit else [wrong_root(sample, hands), wrong_axes(sample, hands)]
+    best = find(hands, [*mirror_repairs(hands), *order_repairs(hands)])
+    if best is None:
+        said.append(mesh_disagrees(sample) or bone_faults(hands))
+    return said, best
 
 
 def _counts(matched: Matched) -> list[str]:
@@ -79,13 +92,9 @@ def _counts(matched: Matched) -> list[str]:
 def _pattern(matched: Matched) -> str:
     """What the places of the missing hands say about how they went missing."""
     rows = np.flatnonzero(matched.predicted)
-    expected = len(matched.truth)
-    if len(rows) >= 4 and (np.diff(rows) == 2).all() and len(rows) >= expected // 2:
+    found, expected = len(rows), len(matched.truth)
+    if found >= 4 and (np.diff(rows) == 2).all() and found >= expected // 2:
         return ": was every second one written?"
-    if (
-        4 <= len(rows) <= expected // 2 * 2
-        and rows[-1] == len(rows) - 1
-        and expected > len(rows) + 3
-    ):
-        return f": the first {len(rows):,} are there and all others are missing, did the run stop?"
+    if found >= 4 and rows[-1] == found - 1 and expected - found >= 4:
+        return f": the first {found:,} are there and all others are missing, did the run stop?"
     return f": missing {describe_names(matched.missing)}"

@@ -1,11 +1,20 @@
-"""Slips of 2D keypoints: pixels of another frame, 0 to 1 for pixels, mirrored, y before x."""
+"""Slips of 2D keypoints: another frame, flipped, turned or resized images, 0 to 1 for pixels."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from handbench.camera import transform_points
-from handbench.scores.evidence import SAMPLED, Floats, Hands, Repair, diagonals, middle
+from handbench.scores.evidence import (
+    SAMPLED,
+    Bools,
+    Floats,
+    Hands,
+    Repair,
+    diagonals,
+    every_nth,
+    middle,
+)
 from handbench.scores.matching import Matched
 
 # A hand smaller than this could lie between 0 and 1 by itself.
@@ -16,8 +25,18 @@ _SMALLEST_SHARE = 0.02
 _SAME_SIZE = 0.1
 # Factors of place and of size that differ by more than this have another cause than a resize.
 _AGREES = 0.25
-# A factor is fitted, so more must be gained: the image of pure noise shrinks, and its error with it.
+# A factor is fitted, so more must be gained: shrinking halves the error of pure noise.
 _RESIZED = 0.25
+_ORIENTATION = "were images read without their EXIF orientation? Turn keypoints back"
+# x and y exchanged?, axes flipped afterwards, what it is, what to do.
+_TURNS: tuple[tuple[bool, tuple[int, ...], str, str], ...] = (
+    (False, (0,), "mirrored left to right", "flip x back (width - 1 - x) before writing"),
+    (False, (1,), "upside down, y counted from the bottom", "write height - 1 - y"),
+    (True, (), "written with y before x", "write every joint as [x, y]"),
+    (False, (0, 1), "turned by 180°", _ORIENTATION),
+    (True, (0,), "turned by 90°", _ORIENTATION),
+    (True, (1,), "turned by 90°", _ORIENTATION),
+)
 
 
 def normalised(sample: Matched, hands: Hands) -> str | None:
@@ -34,10 +53,7 @@ def normalised(sample: Matched, hands: Hands) -> str | None:
     if written is None or hands.size < _SMALLEST_HAND_PX:
         return None
     # What stands in the file: the matched hands may have gone through a crop.
-    written = written[:: max(1, len(written) // SAMPLED)]
-    written = written[np.isfinite(written).all(axis=(1, 2))]
-    if not len(written):
-        return None
+    written = every_nth(written[np.isfinite(written).all(axis=(1, 2))], SAMPLED)
     low, high = np.quantile(written, [0.005, 0.995])
     size = float(np.median(np.ptp(written, axis=1).max(axis=-1)))
     if low < -1.5 or high > 1.5 or size < _SMALLEST_SHARE:
@@ -58,7 +74,7 @@ def normalised(sample: Matched, hands: Hands) -> str | None:
 
 
 def pixel_repairs(sample: Matched, hands: Hands) -> list[Repair]:
-    """Repairs of another frame, a mirror image, y before x, and a resized image.
+    """Repairs of another frame, a flipped or turned image, y before x, and a resized image.
 
     Parameters
     ----------
@@ -72,59 +88,67 @@ def pixel_repairs(sample: Matched, hands: Hands) -> list[Repair]:
         return []  # a point fits wherever a scaling brings it
     crop = sample.truth.crop[hands.rows]
     to_source = np.linalg.inv(crop)
-    points, stored = hands.predicted, transform_points(crop, hands.predicted)
-    mirrored = stored.copy()
-    mirrored[..., 0] = sample.truth.stored_width[hands.rows, None] - 1 - mirrored[..., 0]
+    points, labelled = hands.predicted, hands.labelled
+    stored, true_stored = transform_points(crop, points), transform_points(crop, labelled)
     if sample.predictions.frame == "stored":
         # The way back through the crop was taken for nothing: in `stored` is what was written.
-        written, exchanged = stored, transform_points(to_source, stored[..., ::-1])
+        written = stored
         frame = Repair(
             stored, "pixels of the source image, though declared as stored", 'set "frame": "source"'
         )
     else:
-        written, exchanged = points, points[..., ::-1]
+        written = points
         frame = Repair(
             transform_points(to_source, points),
             "pixels of the stored crop",
             'set "frame": "stored" with its "crop_sha256", or map them back to the source image '
             "through the inverse of crop",
         )
-    return [
-        frame,
-        Repair(
-            transform_points(to_source, mirrored),
-            "mirrored left to right",
-            "flip x back (width - 1 - x) before writing",
-        ),
-        Repair(exchanged, "written with y before x", "write every joint as [x, y]"),
-        *_resized(written, hands, None),
-        *_resized(written, hands, crop),
-    ]
+    repairs = [frame]
+    for exchanged, flipped, what, advice in _TURNS:
+        in_stored = _turned(stored, true_stored, hands.valid, exchanged, flipped)
+        in_source = _turned(points, labelled, hands.valid, exchanged, flipped)
+        repairs.append(Repair(transform_points(to_source, in_stored), what, advice))
+        repairs.append(Repair(in_source, what, advice))
+    for true_written, back in ((labelled, None), (true_stored, to_source)):
+        factor = _factor(written, true_written, hands.valid)
+        if factor is not None:
+            resized = factor * (written + 0.5) - 0.5
+            repairs.append(
+                Repair(
+                    resized if back is None else transform_points(back, resized),
+                    f"pixels of the {'source' if back is None else 'stored'} image at another size",
+                    f"multiply them by about {factor:.3g} (this image's side over that of the "
+                    "network's input or heatmap)"
+                    + ("" if back is None else ' and set "frame": "stored" with its "crop_sha256"'),
+                    enough=_RESIZED,
+                )
+            )
+    return repairs
 
 
-def _resized(written: Floats, hands: Hands, crop: Floats | None) -> list[Repair]:
-    """Pixels of a resized image, such as a network's input or heatmap: one factor for all hands.
+def _turned(
+    points: Floats, labelled: Floats, valid: Bools, exchanged: bool, flipped: tuple[int, ...]
+) -> Floats:
+    """`points` (N, 21, 2) flipped back in an image whose side is known from the hands alone."""
+    turned = (points[..., ::-1] if exchanged else points).copy()
+    for axis in flipped:
+        # x and width - 1 - x add up to the same number everywhere.
+        turned[..., axis] = (
+            np.median((turned[..., axis] + labelled[..., axis])[valid]) - turned[..., axis]
+        )
+    return turned
 
-    `crop` leads from source to stored pixels where the stored image was resized; None: the source.
-    """
-    labelled = hands.labelled if crop is None else transform_points(crop, hands.labelled)
+
+def _factor(written: Floats, labelled: Floats, valid: Bools) -> float | None:
+    """Factor of a resized image, such as a network's input or heatmap: one for all hands."""
     # Pixel centres are at integers, so a resize by s maps x + 1/2 to s (x + 1/2).
-    found, expected = (written[hands.valid] + 0.5).mean(), (labelled[hands.valid] + 0.5).mean()
-    size, true_size = (middle(diagonals(p, hands.valid)) for p in (written, labelled))
+    found, expected = (written[valid] + 0.5).mean(), (labelled[valid] + 0.5).mean()
+    size, true_size = middle(diagonals(written, valid)), middle(diagonals(labelled, valid))
     if not (found > 0 and expected > 0 and size > 0 and true_size > 0):
-        return []
+        return None
     factor = float(expected / found)
     # Shrinking any bad prediction into one corner makes its errors smaller; sizes tell it apart.
     if abs(factor - 1) < _SAME_SIZE or abs(factor * size / true_size - 1) > _AGREES:
-        return []
-    resized = factor * (written + 0.5) - 0.5
-    return [
-        Repair(
-            resized if crop is None else transform_points(np.linalg.inv(crop), resized),
-            f"pixels of the {'source' if crop is None else 'stored'} image at another size",
-            f"multiply them by about {factor:.3g} (this image's side over that of the network's "
-            "input or heatmap)"
-            + ("" if crop is None else ' and set "frame": "stored" with its "crop_sha256"'),
-            enough=_RESIZED,
-        )
-    ]
+        return None
+    return factor

@@ -70,6 +70,61 @@ def test_the_order_of_samples_changes_nothing(name: str) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("error_px", "mmpose_auc", "zb2d_auc"),
+    [
+        (0, 0.95, 1.0),
+        (1, 0.95, 0.97368),
+        (2, 0.90, 0.92105),
+        (5, 0.80, 0.81579),
+        (10, 0.65, 0.65789),
+        (20, 0.30, 0.34211),
+        (29, 0.00, 0.02632),
+    ],
+)
+def test_the_same_error_in_pixels_everywhere(
+    error_px: float, mmpose_auc: float, zb2d_auc: float
+) -> None:
+    hands = perfect(random_hands(6, vertices=4, holes=HOLES))
+    points = hands.keypoints[1] + [0.6 * error_px, -0.8 * error_px]
+    hands = replace(hands, predictions=replace(hands.predictions, keypoints=points))
+    names = {
+        "mmpose": {"AUC@0-30px[n=20,rule=left,cmp=lt]": mmpose_auc},
+        "zb2d": {"AUC@0-30px[n=20,joints=visible]": zb2d_auc},
+    }
+    for protocol, expected in names.items():
+        found = protocol_values(hands, protocol)
+        assert_agree(found, expected, tolerance=5e-6)
+    assert_agree(metric_values(hands, "EPE[px]"), {"EPE[px]": error_px})
+
+
+@pytest.mark.parametrize(
+    ("error_mm", "freihand_auc", "percent_of_101", "from_20"),
+    [
+        (0, 1.0, 100, 1.0),
+        (3, 0.94444, 94.5, 1.0),
+        (5, 0.90404, 90.5, 1.0),
+        (10, 0.80303, 80.5, 1.0),
+        (20, 0.60101, 60.5, 1.0),
+        (31, None, None, 0.63333),
+        (49, 0.01515, 2.5, 0.03333),
+    ],
+)
+def test_the_same_error_in_millimetres_everywhere(
+    error_mm: float, freihand_auc: float | None, percent_of_101: float | None, from_20: float
+) -> None:
+    hands = perfect(random_hands(6, vertices=4, holes=HOLES))
+    # A hair less: 20 and 5 mm stand on thresholds, and metres of float64 round either way.
+    step = (error_mm - 1e-9) / 1000 if error_mm else 0.0
+    points = hands.keypoints_3d[1] + [0.0, 0.6 * step, 0.8 * step]
+    hands = replace(hands, predictions=replace(hands.predictions, keypoints_3d=points))
+    expected = {"AUC@20-50mm[cam,n=16]": from_20}
+    if freihand_auc is not None and percent_of_101 is not None:
+        expected["AUC@0-50mm[cam,n=100]"] = freihand_auc
+        expected["AUC@0-50mm[cam,n=101,avg=pool]"] = percent_of_101 / 100
+    assert_agree(metric_values(hands, *expected), expected, tolerance=5e-6)
+
+
 # --- alignment ------------------------------------------------------------------------------------
 
 
@@ -159,7 +214,7 @@ def test_rayleigh_errors(sigma: float) -> None:
     closed["AUC@5-20px[rule=exact,avg=pool]"] = mean_pck(sigma, 5, 20)
     thresholds = np.linspace(0, 30, 20)
     curve = 1 - np.exp(-(thresholds**2) / (2 * sigma**2))
-    closed["AUC@0-30px[n=20,avg=pool]"] = float(np.trapezoid(curve, thresholds)) / 30
+    closed["AUC@0-30px[n=20,avg=pool]"] = float((curve[1:] + curve[:-1]).mean()) / 2
     left = 1 - np.exp(-((1.5 * np.arange(20)) ** 2) / (2 * sigma**2))
     closed["AUC@0-30px[n=20,rule=left,cmp=lt,avg=pool]"] = float(left.mean())
     # The quantiles' grid: the tail of the mean is the coarsest.

@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import json
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from handbench.errors import PredictionsError
 from handbench.hand import JOINT_NAMES
 from handbench.predictions.read import read_predictions
 from handbench.predictions.record import Predictions
-from handbench.predictions.write import SUFFIXES, write_predictions
+from handbench.predictions.write import SUFFIXES, suffix_of, write_predictions
+
+WRITABLE = [name for name in SUFFIXES if name != ".parquet" or find_spec("pyarrow") is not None]
 
 HAND = [[float(x), float(2 * x)] for x in range(21)]
 HAND_3D = [[0.01 * x, 0.002 * x, 0.5] for x in range(21)]
@@ -63,7 +66,7 @@ def saved(folder: Path, content: Any, name: str = "preds.json") -> Path:
 # --- round trips ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("suffix", WRITABLE)
 def test_every_suffix_holds_the_same_content(tmp_path: Path, suffix: str) -> None:
     original = full()
     path = tmp_path / f"preds{suffix}"
@@ -85,6 +88,18 @@ def test_the_first_file_of_version_1_is_still_read() -> None:
     assert read.keypoints is not None
     assert read.keypoints[0, 0].tolist() == [142.68, 60.43]
     assert np.isnan(read.keypoints[2]).all()
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".h5"])
+def test_meshes_keep_the_precision_they_have(tmp_path: Path, suffix: str) -> None:
+    # Half the memory: 32,560 meshes are 300 MB.
+    surface = np.random.default_rng(0).uniform(-0.05, 0.05, (4, 778, 3)).astype(np.float32)
+    path = tmp_path / f"preds{suffix}"
+    write_predictions(replace(full(), vertices=surface), path)
+    read = read_predictions(path).vertices
+    assert read is not None
+    assert read.dtype == np.float32
+    np.testing.assert_array_equal(read, surface)
 
 
 def test_equal_predictions_give_equal_files(tmp_path: Path) -> None:
@@ -125,10 +140,77 @@ def test_no_hand_at_all_is_a_result(tmp_path: Path) -> None:
     read = read_predictions(saved(tmp_path, document(predictions=rows)))
     assert read.keypoints is not None
     assert read.keypoints.shape == (1, 21, 2)
-    for suffix in SUFFIXES:
+    for suffix in WRITABLE:
         nobody = replace(read, id=read.id[:0], keypoints=read.keypoints[:0])
         write_predictions(nobody, tmp_path / f"p{suffix}")
         assert len(read_predictions(tmp_path / f"p{suffix}")) == 0
+
+
+def test_rows_need_not_be_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("handbench.predictions.pieces._PIECE_BYTES", 1)
+    mesh = [[0.0, 0.1, 0.2]] * 5
+    rows: list[dict[str, Any]] = [
+        {"id": "a", "keypoints": HAND},
+        {"id": "bcd", "keypoints": None, "vertices": None, "is_right": None},
+        {"id": "e", "keypoints_3d": HAND_3D, "vertices": mesh, "is_right": True, "score": 1},
+    ]
+    read = read_predictions(saved(tmp_path, document(predictions=rows)))
+    assert read.id.tolist() == ["a", "bcd", "e"]
+    columns = read.columns()
+    for name, found in (
+        ("keypoints", [True, False, False]),
+        ("keypoints_3d", [False, False, True]),
+        ("vertices", [False, False, True]),
+        ("score", [False, False, True]),
+    ):
+        assert (~np.isnan(columns[name]).reshape(3, -1).any(axis=1)).tolist() == found, name
+    assert columns["vertices"].shape == (3, 5, 3)
+    assert columns["is_right"].tolist() == [-1, -1, 1]
+    rows[0]["vertices"] = mesh[:4]
+    with pytest.raises(
+        PredictionsError, match="'vertices' of one size, found 4 entries in id 'a' and 5 in id 'e'"
+    ):
+        read_predictions(saved(tmp_path, document(predictions=rows)))
+    monkeypatch.setattr("handbench.predictions.pieces._PIECE_BYTES", 2**20)
+    with pytest.raises(PredictionsError, match=r"'vertices' of id 'e' to be V×3 numbers, found"):
+        read_predictions(saved(tmp_path, document(predictions=rows)))
+
+
+def test_an_entry_is_named_by_its_place_in_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("handbench.predictions.pieces._PIECE_BYTES", 1)
+    rows = [{"id": "a", "keypoints": HAND}, {"id": "b", "keypoints": HAND}, {"id": 3}]
+    with pytest.raises(PredictionsError, match=r"predictions\[2\], found the id 3"):
+        read_predictions(saved(tmp_path, document(predictions=rows)))
+
+
+def test_json_is_read_in_pieces_or_as_a_whole_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = document(predictions=[{"id": f"{row}", "keypoints": HAND} for row in range(50)])
+    header_last = {"predictions": given["predictions"], **given, "gt_used": ["box"]}
+    texts = [json.dumps(given), json.dumps(header_last), json.dumps(given, indent=4)]
+    # Objects within rows cannot be told from rows, so this one is read as a whole.
+    given["predictions"][7]["extra"] = [{"a": 1}, {"a": 2}]
+    texts.append("\ufeff" + json.dumps(given))
+    for limit in (1, 500, 2**20):
+        monkeypatch.setattr("handbench.predictions.pieces._PIECE_BYTES", limit)
+        for text in texts:
+            read = read_predictions(saved(tmp_path, text))
+            assert read.id.tolist() == [f"{row}" for row in range(50)]
+            np.testing.assert_array_equal(read.keypoints, [HAND] * 50)  # type: ignore[arg-type]
+            assert read.notes == ()
+
+
+def test_many_hands_in_json_are_read_with_advice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("handbench.predictions.read.MANY_HANDS_IN_JSON", 1)
+    read = read_predictions(saved(tmp_path, document()))
+    assert read.notes == ("2 hands as JSON: .npz takes a third of the space and half the time",)
+    write_predictions(full(), tmp_path / "preds.npz")
+    assert read_predictions(tmp_path / "preds.npz").notes == ()
 
 
 # --- units, axes, orders -------------------------------------------------------------------------
@@ -165,7 +247,7 @@ def rows_with(value: Any, key: str = "keypoints") -> dict[str, Any]:
 
 BAD_DOCUMENTS = [
     ([], "names neither dataset nor split"),
-    ("[1, 2", "breaks off in the middle"),
+    ('{"handbench_predictions": 1', "breaks off in the middle"),
     ("", "an empty file"),
     ({"predictions": []}, "key 'handbench_predictions', found the keys predictions"),
     (document(handbench_predictions=2), "predictions format 2, but this handbench reads format 1"),
@@ -193,7 +275,7 @@ BAD_DOCUMENTS = [
         document(predictions=[{"id": "a", "keypoints": HAND + HAND}]),
         "a 42-joint network predicts two hands",
     ),
-    (document(keypoint_order="mano"), "list of 21 joints, found 'mano'"),
+    (document(keypoint_order="mano2"), "list of 21 joints, found 'mano2': did you mean 'mano'?"),
     (document(keypoint_order=[*JOINT_NAMES[:20], "pinky_tipp"]), "did you mean 'pinky_tip'"),
     (document(keypoint_order=[0] * 21), "missing \\[1, 2, 3"),
     (
@@ -225,7 +307,7 @@ def test_bad_json_is_one_sentence(tmp_path: Path, content: Any, message: str) ->
 
 
 def test_truncated_files_of_every_kind(tmp_path: Path) -> None:
-    for suffix in SUFFIXES:
+    for suffix in WRITABLE:
         path = tmp_path / f"preds{suffix}"
         write_predictions(full(), path)
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -235,11 +317,14 @@ def test_truncated_files_of_every_kind(tmp_path: Path) -> None:
 
 def test_unknown_suffix_and_absent_file(tmp_path: Path) -> None:
     with pytest.raises(PredictionsError, match=r"ending in .json, .json.gz, .npz"):
-        read_predictions(tmp_path / "preds.csv")
+        read_predictions(tmp_path / "preds.yaml")
     with pytest.raises(PredictionsError, match="found no such file"):
         read_predictions(tmp_path / "preds.json")
-    with pytest.raises(PredictionsError, match=r"found 'preds\.pkl'"):
-        write_predictions(full(), tmp_path / "preds.pkl")
+    for name in ("preds.pkl", "preds.zip", "preds.txt"):
+        with pytest.raises(PredictionsError, match=f"found '{name}'"):
+            suffix_of(tmp_path / name)
+        with pytest.raises(PredictionsError, match=f"found '{name}'"):
+            write_predictions(full(), tmp_path / name)
 
 
 def test_arrays_with_objects_are_never_unpickled(tmp_path: Path) -> None:

@@ -14,6 +14,9 @@ from handbench.scores.scoring import score
 TOLERANCE = 1e-6
 """In px, mm or as a fraction: far below any printed digit."""
 
+COMPARED: list[tuple[float, str]] = []
+"""Difference and name of every value that the running test has compared so far."""
+
 
 def protocol_values(hands: RandomHands, protocol: str) -> dict[str, float]:
     """Every value of a protocol by its printed name; nan where there is none."""
@@ -55,9 +58,11 @@ def assert_agree(
     found: Mapping[str, float], expected: Mapping[str, float], tolerance: float = TOLERANCE
 ) -> None:
     """Fail with a table of every value that is off by more than `tolerance`."""
+    differences = {name: largest_difference(found, {name: expected[name]}) for name in expected}
+    COMPARED.extend((difference, name) for name, difference in differences.items())
     off = {
-        name: (found.get(str(parse(name))), value)
-        for name, value in expected.items()
-        if largest_difference(found, {name: value}) > tolerance
+        name: (found.get(str(parse(name))), expected[name])
+        for name, difference in differences.items()
+        if difference > tolerance
     }
     assert not off, "\n".join(f"{n}: handbench {a!r}, reference {b!r}" for n, (a, b) in off.items())

@@ -103,7 +103,7 @@ def test_beside_every_alignment_with_reflections_stands_one_without(protocol) ->
 WRONG = {
     "PCKK@0.2[bbox]": "unknown metric name 'PCKK'; did you mean 'PCK'?",
     "pck@0.2[bbox]": "did you mean 'PCK'?",
-    "XYZ[px]": "known: EPE, PCK, AUC, MPJPE, PA-MPJPE, MPVPE, PA-MPVPE, F, MRRPE, handedness, OKS-AP",
+    "XYZ[px]": "known: EPE, PCK, AUC, MPJPE, PA-MPJPE, MPVPE, PA-MPVPE, F, MRRPE, handedness",
     "PCK@0.2[bbx]": "unknown word 'bbx'; did you mean 'bbox'?",
     "AUC@0-30px[rul=left]": "unknown key 'rul'; did you mean 'rule'?",
     "AUC@0-30px[n=20,rule=middle]": "unknown rule 'middle'",

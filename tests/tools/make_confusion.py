@@ -9,6 +9,7 @@ error at a time is put, and only the keypoints that were touched are counted.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import sys
 from collections.abc import Callable
@@ -31,6 +32,7 @@ from handbench.synthetic.scene import Split, pictures
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "diagnosis.md"
 HANDS = 800
+SEED = 7
 NOISES = (0.012, 0.02)
 """Standard deviation of x and y, tight boxes. The mean error is 1.25 times as large."""
 NOISE_3D_M = 0.004
@@ -77,6 +79,7 @@ Injection = Callable[[Hands], Bools]
 """Spoils `p` or `p3` in place; returns (N, 21) which keypoints it touched."""
 
 
+@functools.cache
 def synthetic_truth(seed: int) -> tuple[Truth, npt.NDArray[np.intp]]:
     """HANDS labelled hands, 2D and 3D, and the partner of each."""
     rng = np.random.default_rng(seed)
@@ -230,13 +233,24 @@ def shifted_and_scaled(hands: Hands) -> Bools:
 
 def mirrored_depth(hands: Hands) -> Bools:
     """A third of the keypoints that are 15 mm or more from the wrist's depth, mirrored there."""
+    mirrored = hands.rng.random(hands.none().shape) < 1 / 3
+    return mirror_depth(hands, mirrored, np.full(NUM_JOINTS, WRIST))
+
+
+def mirrored_finger(hands: Hands) -> Bools:
+    """One finger mirrored in depth at its first joint."""
+    mirrored = hands.none()
+    mirrored[hands.rows[:, None], _FINGERS[hands.rng.integers(0, 5, HANDS)]] = True
+    return mirror_depth(hands, mirrored, np.array([WRIST, *np.repeat(_FINGERS[:, 0], 4)]))
+
+
+def mirror_depth(hands: Hands, mirrored: Bools, at: npt.NDArray[np.intp]) -> Bools:
+    """Mirror depths at those of the joints `at`; touched are joints 15 mm or more from there."""
     truth = hands.truth.keypoints_3d
     assert truth is not None
-    touched = hands.rng.random(hands.none().shape) < 1 / 3
-    touched &= np.abs(truth[..., 2] - truth[:, [WRIST], 2]) >= 0.015
-    wrist = hands.p3[:, [WRIST], 2]
-    hands.p3[..., 2] = np.where(touched, 2 * wrist - hands.p3[..., 2], hands.p3[..., 2])
-    return touched
+    depth = hands.p3[..., 2]
+    hands.p3[..., 2] = np.where(mirrored, 2 * depth[:, at] - depth, depth)
+    return mirrored & (np.abs(truth[..., 2] - truth[:, at, 2]) >= 0.015)
 
 
 def wrong_depth(hands: Hands) -> Bools:
@@ -246,6 +260,12 @@ def wrong_depth(hands: Hands) -> Bools:
     sign = hands.rng.choice([-1, 1], touched.shape)
     hands.p3[..., 2] += touched * sign * hands.rng.uniform(0.04, 0.08, touched.shape)
     return touched
+
+
+def noisy_depth(hands: Hands) -> Bools:
+    """Depths of all keypoints with three times the usual noise."""
+    hands.p3[..., 2] += hands.rng.normal(0, np.sqrt(8) * NOISE_3D_M, hands.none().shape)
+    return ~hands.none()
 
 
 def between_two_joints(hands: Hands) -> Bools:
@@ -269,6 +289,12 @@ def no_prediction(hands: Hands) -> Bools:
     touched[hands.rng.random(HANDS) < 1 / 3] = True
     hands.p[touched] = hands.p3[touched] = np.nan
     return touched
+
+
+def very_noisy(hands: Hands) -> Bools:
+    """Gaussian noise of 0.08 tight boxes a coordinate."""
+    hands.p += hands.rng.normal(0, 0.08, hands.p.shape) * hands.size[:, None, None]
+    return ~hands.none()
 
 
 def turned(hands: Hands) -> Bools:
@@ -303,14 +329,20 @@ INJECTIONS: tuple[tuple[str, KeypointClass | None, Injection, float], ...] = (
     ("whole hand: shifted", K.WHOLE_HAND, shifted, GOOD),
     ("whole hand: scaled", K.WHOLE_HAND, scaled, GOOD),
     ("whole hand: both", K.WHOLE_HAND, shifted_and_scaled, GOOD),
-    ("depth flip: mirrored", K.DEPTH_FLIP, mirrored_depth, 0.0),
-    ("depth flip: wrong", K.DEPTH_FLIP, wrong_depth, 0.0),
+    ("depth flip: at the wrist", K.DEPTH_FLIP, mirrored_depth, 0.0),
+    ("depth flip: one finger", K.DEPTH_FLIP, mirrored_finger, 0.0),
     ("ambiguous", K.AMBIGUOUS, between_two_joints, JITTER),
     ("missed hand", K.MISSED_HAND, no_prediction, 0.0),
-    ("(hand turned by 30°–60°)", None, turned, 0.0),
-    ("(pose of another hand)", None, another_pose, 0.0),
+    ("(noise of 0.08)", None, very_noisy, JITTER),
+    ("(hand turned by 30°–60°)", None, turned, JITTER),
+    ("(pose of another hand)", None, another_pose, JITTER),
+    ("(depth noise of 12 mm)", None, noisy_depth, 0.0),
+    ("(depth off by 40–80 mm)", None, wrong_depth, 0.0),
 )
-"""What is injected, the class it should get, and the error below which it changed nothing."""
+"""What is injected, the class it should get, and the error below which it changed nothing.
+
+Rows in brackets have no class of their own: they show what chance alone is taken for.
+"""
 
 
 @dataclass(frozen=True)
@@ -327,7 +359,7 @@ class Row:
         return float(self.shares[self.kind]) if self.kind is not None else float("nan")
 
 
-def confusion(noise: float, seed: int = 7) -> list[Row]:
+def confusion(noise: float, seed: int = SEED) -> list[Row]:
     """One row an injection, into predictions with this noise."""
     truth, partner = synthetic_truth(seed)
     size = tight_size(truth.keypoints, truth.valid)
