@@ -16,6 +16,15 @@ from handbench.predictions.schema import PREDICTIONS_SCHEMA, first_violation
 
 Header = Mapping[str, Any]
 
+DEFAULTS: dict[str, str] = {
+    "axes": "opencv",
+    "unit": "m",
+    "keypoint_order": "canonical",
+    "frame": "source",
+    "frame_3d": "camera",
+}
+"""What a header means that leaves a key out."""
+
 _DEEPEST = 20
 _ORDER_NAMES = ("canonical", *NATIVE_ORDERS)
 

@@ -22,7 +22,7 @@ from handbench.predictions.assume import check_assumptions, complete
 from handbench.predictions.documents import Tables, read_document, read_list
 from handbench.predictions.foreign_2d import from_coco, from_mmpose
 from handbench.predictions.foreign_3d import from_dexycb, from_freihand
-from handbench.predictions.header import Header, check_schema, check_version, joint_order
+from handbench.predictions.header import DEFAULTS, Header, check_schema, check_version, joint_order
 from handbench.predictions.lookup import SampleNames, split_of
 from handbench.predictions.parquet import read_parquet
 from handbench.predictions.record import (
@@ -193,8 +193,9 @@ def _read_foreign(
             tables=tables,
         )
         notes += _size_notes(columns) if "keypoints" in columns else ()
-    if weak:
-        taken = ", ".join(f"{key}={assumed[key]}" for key in weak)
+    unusual = [key for key in weak if assumed[key] != DEFAULTS.get(key)]
+    if unusual:
+        taken = ", ".join(f"{key}={assumed[key]}" for key in unusual)
         notes += (f"the file does not say so, but it is read as {taken}",)
     header |= {
         "handbench_predictions": FORMAT_VERSION,
@@ -225,8 +226,8 @@ def _assemble(
     `declared`: the file itself says what its numbers mean; else their frame is looked at.
     """
     check_columns(columns, where)
-    order = joint_order(header.get("keypoint_order", "canonical"), where)
-    unit, axes = header.get("unit", "m"), header.get("axes", "opencv")
+    order = joint_order(header.get("keypoint_order", DEFAULTS["keypoint_order"]), where)
+    unit, axes = header.get("unit", DEFAULTS["unit"]), header.get("axes", DEFAULTS["axes"])
     keypoints, scores, points_3d = (
         None if name not in columns else _in_order(columns[name], order)
         for name in ("keypoints", "scores", "keypoints_3d")
@@ -256,7 +257,7 @@ def _assemble(
         is_right=None if "is_right" not in columns else columns["is_right"].astype(np.int8),
         input=dict(header.get("input", {})),
         gt_used=None if gt_used is None else tuple(gt_used),
-        frame=header.get("frame", "source"),
+        frame=header.get("frame", DEFAULTS["frame"]),
         frame_3d=frame_3d or "camera",
         crop_sha256=header.get("crop_sha256"),
         origin=where,

@@ -190,6 +190,8 @@ def test_ho3d_axes_and_order_are_assumed(tmp_path: Path, data: HandFile) -> None
     assert read.notes == (
         "the file does not say so, but it is read as axes=opengl, keypoint_order=mano",
     )
+    usual = {"axes": "opencv", "keypoint_order": "canonical"}
+    assert read_predictions(path, data, assume_without_header=usual).notes == ()
 
 
 def test_meshes_for_some_hands_only(tmp_path: Path, data: HandFile) -> None:
