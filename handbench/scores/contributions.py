@@ -88,15 +88,24 @@ class Contributions:
             errors = np.where(np.isinf(errors), np.nan, errors)
         if metric.size is None:
             return errors
-        size = self.errors.sizes[metric.size]
+        return m.normalise(errors, self._size(metric, replace_bad_boxes=replace_bad_boxes))
+
+    def _size(self, metric: Metric, *, replace_bad_boxes: bool) -> Floats:
+        """(N,) px that distances are divided by."""
+        size = self.errors.sizes[str(metric.size)]
         if replace_bad_boxes and metric.size == "bbox":
             size = np.where(size < 0, 1e6, size)
-        return m.normalise(errors, size)
+        return size
 
-    def left_out(self, metric: Metric) -> str:
+    def left_out(self, metric: Metric, protocol: Protocol) -> str:
         """Say what a metric cannot use, "" if it uses all: hands, or everything there is.
 
         Metrics of which nothing is left have no value, and this says why.
+
+        Parameters
+        ----------
+        metric, protocol
+            As in :meth:`of`.
         """
         if metric.quantity == "coverage":
             return ""
@@ -109,7 +118,8 @@ class Contributions:
         labelled = self.errors.labelled_3d if metric.is_3d else self.errors.labelled_2d
         usable = ~np.isnan(errors)
         if metric.size is not None:
-            usable &= (self.errors.sizes[metric.size] > 0)[:, None]
+            size = self._size(metric, replace_bad_boxes=protocol.replaces_bad_boxes)
+            usable &= (size > 0)[:, None]
         counted = self._counted(metric)
         here = usable if counted is None else usable & counted
         nothing = _nothing(errors[here], needs_found, "no labelled joint of the split counts here")

@@ -159,8 +159,6 @@ def best_order(hands: Hands) -> Order | None:
     -------
     `order` with ``canonical[k] = found[order[k]]``, or None: as it is, or too few hands.
     """
-    from scipy.optimize import linear_sum_assignment
-
     whole = hands.valid.all(axis=1)
     if whole.sum() < _FEWEST_FOR_AVERAGES:
         return None
@@ -169,6 +167,11 @@ def best_order(hands: Hands) -> Order | None:
     for joint in ALL_JOINTS:
         away = np.sqrt(((found - expected[:, joint, None]) ** 2).sum(axis=-1))
         cost[joint] = away.mean(axis=0)
+    if (cost.argmin(axis=1) == np.arange(NUM_JOINTS)).all():
+        return None  # nothing is nearer than itself, and scipy takes a second to import
+
+    from scipy.optimize import linear_sum_assignment
+
     order: Order = tuple(linear_sum_assignment(cost)[1].tolist())
     return None if order == ALL_JOINTS else order
 

@@ -147,7 +147,7 @@ def _results(protocol: Protocol, contributions: Contributions, groups: Groups) -
                 blocks[name] = cluster_sums(columns, groups.index, groups.number, avg)
         else:
             value = m.epe(scores, metric.stat, avg=metric.avg)
-        definition += contributions.left_out(metric)
+        definition += contributions.left_out(metric, protocol)
         values[name] = MetricValue(_number(value), metric.result_unit, definition)
         if metric.of == "model" and metric.per_joint:
             per_joint[name] = _per_joint(metric, scores)

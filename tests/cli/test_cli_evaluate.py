@@ -9,9 +9,12 @@ import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from generators.scored import make_truth
 from generators.tiny_hdf5 import write_tiny
+from generators.truth_file import write_truth
 
 from handbench.cli import cli, main
+from handbench.hand import NATIVE_ORDERS, from_canonical
 from handbench.hdf5.reader import HandFile
 from handbench.predictions.record import Predictions
 from handbench.predictions.write import write_predictions
@@ -268,6 +271,98 @@ def test_no_results_are_left_when_the_report_fails(
     preds = predict(data, tmp_path / "preds.json", 3.0, "net")
     assert "No space left" in fails(preds, "--data", data, "--out", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+# --- stored errors, diagnosis, files of others ----------------------------------------------------
+
+
+def test_other_numbers_from_stored_errors(tmp_path: Path, data: Path, fails: Failure) -> None:
+    preds = predict(data, tmp_path / "preds.json", 3.0, "net", slice(0, 20))
+    run(preds, "--data", data, "--protocol", "mmpose", "--out", tmp_path / "out")
+    stored = tmp_path / "out" / "net.errors.npz"
+    fresh = json.loads(run(preds, "--data", data, "--metric", "PCK@4px", "--json").stdout)
+    again = json.loads(run(stored, "--metric", "PCK@4px", "--json").stdout)
+    one, other = (document["models"][0]["results"][0] for document in (fresh, again))
+    assert one["metrics"] == other["metrics"]
+    assert one["signature"] == other["signature"]
+    assert other["provenance"]["rescored"]["command"]
+    # Stored errors and predictions of the same data may be ranked together.
+    both = run(stored, preds, "--data", data, "--metric", "PCK@4px", "--by", "finger").stdout
+    assert "net (net.errors.npz)" in both
+    assert "ranking under custom/1 by PCK@4px" in both
+    assert "net (preds.json) by finger" in both
+    ids = tmp_path / "ids.txt"
+    ids.write_text("test/0000\ntest/0003\n", "utf-8")
+    chosen = json.loads(run(stored, "--metric", "PCK@4px", "--ids", ids, "--json").stdout)
+    assert chosen["models"][0]["results"][0]["samples"]["expected"] == 2
+    assert "a diagnosis needs predictions, found stored errors" in fails(
+        stored, "--metric", "PCK@4px", "--diagnose"
+    )
+    assert "there is no" in fails(stored, "--metric", "PCK@4px", "--by", "finger")
+
+
+def test_diagnosis_is_printed_and_written(tmp_path: Path, data: Path) -> None:
+    preds = predict(data, tmp_path / "preds.json", 3.0, "net")
+    text = run(preds, "--data", data, "--diagnose", "--out", tmp_path / "out").stdout
+    assert "labelled keypoints of 24 hands, by what happened to them" in text
+    written = json.loads((tmp_path / "out" / "net.diagnosis.json").read_text("utf-8"))
+    assert written["keypoints"] == 24 * 21
+    printed = json.loads(run(preds, "--data", data, "--diagnose", "--json").stdout)
+    assert printed["models"][0]["diagnosis"] == written
+
+
+@pytest.fixture
+def data_3d(tmp_path: Path) -> Path:
+    return write_truth(tmp_path / "with_3d.h5", make_truth(24)).path
+
+
+def points_of(data: Path) -> np.ndarray:
+    with HandFile(data) as file:
+        return np.asarray(file["test"].column("keypoints_3d"), dtype=np.float64)
+
+
+def write_lists(data: Path, path: Path, *, opengl_mano: bool = False) -> Path:
+    """FreiHAND's or HO-3D's pred.json with joints 3 mm off."""
+    points = np.add(points_of(data), [0.003, 0.0, 0.0])
+    if opengl_mano:
+        points = from_canonical(points * [1.0, -1.0, -1.0], NATIVE_ORDERS["mano"])
+    path.write_text(json.dumps([points.tolist(), []]), "utf-8")
+    return path
+
+
+def test_lists_are_read_as_the_protocol_has_them(
+    tmp_path: Path, data_3d: Path, fails: Failure
+) -> None:
+    def absolute_mm(*arguments: object) -> float:
+        document = json.loads(run(*arguments, "--data", data_3d, "--json").stdout)
+        value = document["models"][0]["results"][0]["metrics"]["MPJPE[mm,cam,avg=joint]"]["value"]
+        return float(value)
+
+    opencv = write_lists(data_3d, tmp_path / "pred.json")
+    opengl = write_lists(data_3d, tmp_path / "ho3d.json", opengl_mano=True)
+    assert absolute_mm(opencv, "--protocol", "freihand") == pytest.approx(3.0, abs=1e-4)
+    assert absolute_mm(opengl, "--protocol", "ho3d") == pytest.approx(3.0, abs=1e-4)
+    said = ("--assume", "axes=opengl", "--assume", "keypoint_order=mano")
+    assert absolute_mm(opengl, "--protocol", "freihand", *said) == pytest.approx(3.0, abs=1e-4)
+    assert absolute_mm(opengl, "--protocol", "freihand") > 100
+    both = ("--protocol", "freihand", "--protocol", "ho3d")
+    message = fails(opencv, "--data", data_3d, *both)
+    assert "axes opencv under freihand and opengl under ho3d: score under one of them" in message
+    assert absolute_mm(
+        opencv, *both, "--assume", "axes=opencv", "--assume", "keypoint_order=canonical"
+    ) == pytest.approx(3.0, abs=1e-4)
+    assert "cannot assume 'axis': did you mean 'axes'?" in fails(
+        opencv, "--data", data_3d, "--assume", "axis=opengl"
+    )
+
+
+def test_what_the_reader_found_is_told(tmp_path: Path, data_3d: Path) -> None:
+    path = tmp_path / "pred.json"
+    points = points_of(data_3d)
+    path.write_text(json.dumps([(points - points[:, :1]).tolist(), []]), "utf-8")
+    result = run(path, "--data", data_3d, "--protocol", "freihand")
+    assert "Warning: pred: the 3D joints of every hand are relative to its wrist" in result.stderr
+    assert "no value, because it needs frame_3d 'camera'" in result.stdout
 
 
 @pytest.mark.real_data

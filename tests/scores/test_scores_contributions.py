@@ -40,7 +40,7 @@ def of(hands: RandomHands, name: str) -> Floats:
 
 def left_out(hands: RandomHands, name: str) -> str:
     custom = custom_protocol((name,))
-    return made(hands, custom).left_out(custom.primary)
+    return made(hands, custom).left_out(custom.primary, custom)
 
 
 def first_missed(hands: RandomHands) -> RandomHands:
