@@ -160,8 +160,8 @@ class Contributions:
             return chosen
         if metric.hands == "all" or errors.hand_type is None:
             return np.full(len(errors), metric.hands == "all")
-        together = np.equal(errors.hand_type, "interacting")
-        return together if metric.hands == "interacting" else ~together
+        together = ["interacting"] if metric.hands == "interacting" else ["right", "left"]
+        return np.isin(errors.hand_type, together)
 
 
 _EMPTY = {

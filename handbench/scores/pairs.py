@@ -60,8 +60,9 @@ def pairs_of(truth: Truth) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
 def handedness(matched: Matched) -> Floats:
     """Whether exactly the sides that an image shows were predicted for it.
 
-    The sides predicted for an image are those of all its predictions, extra ones included. Images
-    with a hand of unknown side are left out.
+    The sides that an image shows are what its hand type says, labelled or not; where the split
+    stores no hand types, the sides of its labelled hands. The sides predicted for it are those of
+    all its predictions, extra ones included. Images of unknown type or side are left out.
 
     Returns
     -------
@@ -78,16 +79,24 @@ def handedness(matched: Matched) -> Floats:
             counted.add(name)
             image = image_of_sample.get(name) or image_of(name)
             found.setdefault(image, set()).add(side)
-    expected: dict[str, list[int]] = {}
+    expected: dict[str, set[int]] = {}
     first: dict[str, int] = {}
-    for row, (image, side) in enumerate(zip(truth.image_id.tolist(), truth.is_right.tolist())):
-        expected.setdefault(image, []).append(side)
+    for row, (image, sides_shown) in enumerate(zip(truth.image_id.tolist(), _sides_shown(truth))):
+        expected.setdefault(image, set()).update(sides_shown)
         first.setdefault(image, row)
     scores = np.full((len(truth), 1), np.nan)
     for image, row in first.items():
         if min(expected[image]) >= 0:
-            scores[row, 0] = float(found.get(image, set()) == set(expected[image]))
+            scores[row, 0] = float(found.get(image, set()) == expected[image])
     return scores
+
+
+def _sides_shown(truth: Truth) -> list[tuple[int, ...]]:
+    """Sides that the image of each hand shows, as far as its row tells; -1 for unknown."""
+    if truth.hand_type is None:
+        return [(side,) for side in truth.is_right.tolist()]
+    of_type = {"right": (1,), "left": (0,), "interacting": (0, 1)}
+    return [of_type.get(name, (-1,)) for name in truth.hand_type.tolist()]
 
 
 def _present(matched: Matched) -> npt.NDArray[np.bool_]:

@@ -125,7 +125,7 @@ def random_hands(
         count,
         sample_id=names,
         image_id=np.array([f"p{p:04d}" for p in photo]),
-        hand_type=np.where(interacting[photo], "interacting", "single"),
+        hand_type=np.where(interacting[photo], "interacting", np.where(is_right, "right", "left")),
         known=frozenset(names.tolist()),
         keypoints=np.where(valid[..., None], keypoints, np.nan),
         valid=valid,

@@ -249,5 +249,7 @@ def test_no_value_has_a_reason() -> None:
     sides[:] = -1
     sides[0] = 1
     photo = np.array(["one"] * len(hands))
-    unsure = replace(hands, truth=replace(hands.truth, is_right=sides, image_id=photo))
+    unsure = replace(
+        hands, truth=replace(hands.truth, is_right=sides, image_id=photo, hand_type=None)
+    )
     assert "every image has a hand of unknown side" in left_out(unsure, "handedness")

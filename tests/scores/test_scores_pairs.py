@@ -84,6 +84,17 @@ def test_the_sides_of_a_photo() -> None:
     assert judged(truth, is_right=unsaid) == right | {"c": 0.0}
 
 
+def test_hand_types_decide_which_sides_a_photo_shows() -> None:
+    # Photo c shows both hands though one alone is labelled; nobody knows about photo d.
+    kinds = np.array([*["interacting"] * 5, "", "", "right", "right"])
+    assert judged(photos(hand_type=kinds), is_right=SIDES) == {
+        "a": 1.0,
+        "b": 1.0,
+        "c": 0.0,
+        "e": 0.0,
+    }
+
+
 def test_missed_and_extra_hands_have_sides_too() -> None:
     truth = photos()
     rows = np.array([0, 2, 3, 4, 5, 6])
