@@ -215,7 +215,8 @@ def test_distances_stand_where_there_are_any(tmp_path: Path) -> None:
     assert list(by("side", tmp_path, truth, flat)[1].subsets[0].metrics) == [PRIMARY, "EPE[px]"]
     deep = make_predictions(truth, keypoints=None)
     _, found = by("side", tmp_path, truth, deep)
-    assert list(found.subsets[0].metrics) == ["PA-MPJPE[mm]", "MPJPE[mm,root=0]"]
+    in_3d = "AUC@0-50mm[root=0,rule=exact]"  # ranks where there is no 2D
+    assert list(found.subsets[0].metrics) == [in_3d, "PA-MPJPE[mm]", "MPJPE[mm,root=0]"]
 
 
 # --- intervals -----------------------------------------------------------------------------------
