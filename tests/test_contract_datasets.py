@@ -84,6 +84,8 @@ def test_the_reader_can_be_imported(facts: manifest.Manifest):
     reader = importlib.import_module(f"handbench.sources.{facts.reader}")
     assert callable(reader.open_source)
     assert reader.__doc__
+    assert {"source", "annotations"} & reader.OPTIONS
+    assert reader.EXTRAS <= {"vertices", "mano", "mask"}
 
 
 def test_published_counts_of_freihand():

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -14,9 +16,14 @@ from handbench.home import Home
 if TYPE_CHECKING:
     from handbench.hdf5.convert import ConvertSettings
     from handbench.sources.block import Source
+    from handbench.sources.coco import SplitBlocks
     from handbench.sources.manifest import Manifest
 
 _EXTRAS = ("vertices", "mano", "mask")
+_OF_READERS = (
+    *("source", "versions", "annotations", "images_dir", "name", "joint_order", "split_blocks"),
+)
+"""Options that belong to readers: each says which it takes (`OPTIONS`)."""
 
 
 @click.command()
@@ -165,33 +172,29 @@ def _say_notes(source: Source, already: int) -> int:
 
 def _open(home: Home, manifest: Manifest, options: dict[str, Any]) -> Source:
     """Open the source with the options its reader knows; refuse those of other readers."""
-    only_coco = ("annotations", "images_dir", "name", "joint_order", "split_blocks")
-    if manifest.reader != "coco":
-        given = [option for option in only_coco if options[option]]
-        if given:
-            raise click.UsageError(
-                f"--{given[0].replace('_', '-')} belongs to `convert coco`, not to {manifest.name}"
-            )
-        from handbench.sources import freihand
-
-        path = options["source"] or home.raw(manifest.name)
-        return freihand.open_source(path, manifest, _list(options["versions"]))
-    given = [option for option in ("source", "versions", "extras") if options[option]]
-    if given:
-        word = "with" if given[0] == "extras" else given[0]
-        raise click.UsageError(f"--{word} does not belong to `convert coco`")
+    reader = importlib.import_module(f"handbench.sources.{manifest.reader}")
+    given = {name: options[name] for name in _OF_READERS if options[name]}
+    foreign = [name for name in given if name not in reader.OPTIONS]
+    if foreign:
+        word = foreign[0].replace("_", "-")
+        raise click.UsageError(f"--{word} does not belong to `convert {manifest.name}`")
+    unknown = sorted(_chosen(options["extras"], _EXTRAS, "--with") - reader.EXTRAS)
+    if unknown:
+        raise click.UsageError(f"--with {unknown[0]}: {manifest.name} has no such part")
+    parsed = {name: _PARSERS.get(name, _as_given)(value) for name, value in given.items()}
+    if "annotations" not in reader.OPTIONS:
+        path = parsed.pop("source", None) or home.raw(manifest.name)
+        return cast("Source", reader.open_source(path, manifest, **parsed))
     if not options["annotations"] or not options["images_dir"]:
-        raise click.UsageError("convert coco needs --annotations FILE and --images-dir DIR")
-    from handbench.sources import coco
-
-    name = options["name"] or (options["out"].stem if options["out"] else manifest.name)
-    return coco.open_source(
-        _annotation_files(options["annotations"]),
-        options["images_dir"],
-        manifest,
-        name=name,
-        joint_order=_joint_order(options["joint_order"]),
-        blocks=_split_blocks(options["split_blocks"], options["block_size"]),
+        raise click.UsageError(
+            f"convert {manifest.name} needs --annotations FILE and --images-dir DIR"
+        )
+    if "split_blocks" in parsed:
+        parsed["blocks"] = _split_blocks(parsed.pop("split_blocks"), options["block_size"])
+    parsed.setdefault("name", options["out"].stem if options["out"] else manifest.name)
+    return cast(
+        "Source",
+        reader.open_source(parsed.pop("annotations"), parsed.pop("images_dir"), manifest, **parsed),
     )
 
 
@@ -210,9 +213,7 @@ def _annotation_files(values: tuple[str, ...]) -> dict[str, Path]:
     return files
 
 
-def _joint_order(text: str | None) -> list[int] | None:
-    if not text:
-        return None
+def _joint_order(text: str) -> list[int]:
     from handbench.hand import check_permutation
 
     try:
@@ -222,9 +223,7 @@ def _joint_order(text: str | None) -> list[int] | None:
     return [int(joint) for joint in check_permutation(order, "--joint-order")]
 
 
-def _split_blocks(text: str | None, block_size: int) -> Any:
-    if not text:
-        return None
+def _split_blocks(text: str, block_size: int) -> SplitBlocks:
     from handbench.sources.coco import SplitBlocks
 
     shares: dict[str, int] = {}
@@ -246,6 +245,18 @@ def _chosen(text: str | None, known: tuple[str, ...], option: str) -> frozenset[
     if unknown:
         raise click.UsageError(f"{option} knows {', '.join(known)}, not {unknown[0]!r}")
     return frozenset(chosen)
+
+
+def _as_given(value: Any) -> Any:
+    return value
+
+
+_PARSERS: dict[str, Callable[[Any], Any]] = {
+    "versions": _list,
+    "annotations": _annotation_files,
+    "joint_order": _joint_order,
+}
+"""How the text of an option becomes what readers take."""
 
 
 def _print_plan(source: Source, settings: ConvertSettings, target: Path) -> None:

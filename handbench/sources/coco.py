@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -27,13 +27,16 @@ from handbench.hand import (
     VISIBLE,
     to_canonical,
 )
-from handbench.images import encoded_sizes
 from handbench.sources.archive import Folder
-from handbench.sources.block import SampleBlock
 from handbench.sources.manifest import Manifest
 from handbench.sources.manifest import names as manifest_names
+from handbench.sources.table import HandTable, TableSource
 
-_BLOCK_ROWS = 512
+OPTIONS = frozenset({"annotations", "images_dir", "name", "joint_order", "split_blocks"})
+"""Options of ``handbench convert`` that this reader takes."""
+EXTRAS: frozenset[str] = frozenset()
+"""Words of ``--with`` that it knows."""
+
 _IMAGE_FIELDS = ("id", "file_name")
 _ANNOTATION_FIELDS = ("id", "image_id")
 _SIDES = {"right": 1, "left": 0}
@@ -69,41 +72,8 @@ _Hand = tuple[dict[str, Any], dict[str, Any]]
 """An annotation and its image record."""
 
 
-@dataclass
-class _Split:
-    """The hands of one split as columns, still without images."""
-
-    sample_id: list[str]
-    file_name: list[str]
-    stated_size: list[tuple[Any, Any]]
-    image_id: list[str]
-    native_image_id: list[str]
-    sequence_id: list[str]
-    keypoints_2d: npt.NDArray[np.float64]
-    visibility: npt.NDArray[np.uint8]
-    bbox: npt.NDArray[np.float64]
-    is_right: npt.NDArray[np.int8]
-    keypoints_3d: npt.NDArray[np.float64] | None
-    camera: npt.NDArray[np.float64] | None
-
-    def take(self, rows: Sequence[int]) -> _Split:
-        """The chosen hands, in that order."""
-
-        def pick(value: Any) -> Any:
-            if isinstance(value, list):
-                return [value[row] for row in rows]
-            return None if value is None else value[np.asarray(rows)]
-
-        return _Split(**{part.name: pick(getattr(self, part.name)) for part in fields(self)})
-
-
-class COCO:
-    """One or several COCO keypoint files with one folder of images.
-
-    Implements :class:`handbench.sources.block.Source`; make one with :func:`open_source`.
-    """
-
-    cuts_val = False
+class COCO(TableSource):
+    """One or several COCO keypoint files with one folder of images; see :func:`open_source`."""
 
     def __init__(
         self,
@@ -112,14 +82,9 @@ class COCO:
         manifest: Manifest,
         blocks: SplitBlocks | None,
     ) -> None:
-        self.name = manifest.name
-        self.manifest = manifest
-        self.path = images_dir
-        self.notes: list[str] = []
-        self.dropped: dict[str, int] = {}
+        unit = "sequence_id" if blocks else None
+        super().__init__(manifest, Folder(images_dir), {}, split_unit=unit, cluster_unit=unit)
         self._annotations = dict(annotations)
-        self._images = Folder(images_dir)
-        self.split_unit = self.cluster_unit = "sequence_id" if blocks else manifest.split_unit
         if blocks is not None and len(annotations) > 1:
             raise SourceError(
                 f"split blocks cut one annotation file, found {len(annotations)}: "
@@ -127,19 +92,18 @@ class COCO:
             )
         if not images_dir.is_dir():
             raise SourceError(f"expected a folder of images at {images_dir}, found none")
-        self._splits: dict[str, _Split] = {}
         boxes = set()
         for split, path in annotations.items():
             hands = self._read(path)
             boxes.add(all("bbox" in hand for hand, _ in hands))
             whole = self._columns(path, hands)
-            self._splits |= {split: whole} if blocks is None else _dealt_out(whole, blocks)
+            self._tables |= {split: whole} if blocks is None else _dealt_out(whole, blocks)
         self._note_shared_photos()
         # One word for the whole file: boxes given for some hands only are not used at all.
         self.box_source = "annotation" if boxes == {True} else "keypoints"
         if self.box_source == "keypoints":
             self.notes.append("not every annotation has a bbox: boxes are those of the keypoints")
-            for part in self._splits.values():
+            for part in self._tables.values():
                 valid = part.visibility != UNLABELLED
                 part.bbox = keypoint_box(part.keypoints_2d, valid)
 
@@ -183,15 +147,16 @@ class COCO:
             self.notes.append(f"left out: {count:,} × {reason}")
 
     def _note_shared_photos(self) -> None:
-        for one, other in itertools.combinations(self._splits, 2):
-            shared = set(self._splits[one].image_id) & set(self._splits[other].image_id)
+        photos = {split: set(part.ids["image_id"]) for split, part in self._tables.items()}
+        for one, other in itertools.combinations(photos, 2):
+            shared = photos[one] & photos[other]
             if shared:
                 self.notes.append(
                     f"{len(shared):,} photos are in both {one} and {other}, for example "
                     f"{min(shared)}: scores on them will look better than they are"
                 )
 
-    def _columns(self, path: Path, hands: list[_Hand]) -> _Split:
+    def _columns(self, path: Path, hands: list[_Hand]) -> HandTable:
         table = np.stack([_keypoints(hand, path) for hand, _ in hands])
         table = to_canonical(table, self.manifest.joint_order)
         visibility = _visibility(table[..., 2])
@@ -204,13 +169,14 @@ class COCO:
             )
         with_3d = any(hand.get("joint_cam") is not None for hand, _ in hands)
         with_camera = all(image.get("cam_param") is not None for _, image in hands)
-        return _Split(
+        return HandTable(
             sample_id=_sample_ids(hands),
             file_name=[_slashes(image["file_name"]) for _, image in hands],
-            stated_size=[(image.get("height"), image.get("width")) for _, image in hands],
-            image_id=[_stem(image["file_name"]) for _, image in hands],
-            native_image_id=[str(image["id"]) for _, image in hands],
-            sequence_id=[""] * len(hands),
+            image_size=np.array([_stated_size(image) for _, image in hands], dtype=np.int32),
+            ids={
+                "image_id": [_stem(image["file_name"]) for _, image in hands],
+                "native_image_id": [str(image["id"]) for _, image in hands],
+            },
             keypoints_2d=points,
             visibility=visibility,
             bbox=np.array([_box(hand, path) for hand, _ in hands]),
@@ -225,67 +191,6 @@ class COCO:
             else None,
             camera=np.stack([_camera(image, path) for _, image in hands]) if with_camera else None,
         )
-
-    # -- the Source interface -----------------------------------------------------------------
-
-    def splits(self) -> dict[str, int]:
-        """Rows in each split."""
-        return {name: len(part.sample_id) for name, part in self._splits.items()}
-
-    def blocks(
-        self, split: str, extras: frozenset[str] = frozenset(), limit: int | None = None
-    ) -> Iterator[SampleBlock]:
-        """Rows of `split` in file order; see :class:`handbench.sources.block.Source`."""
-        part = self._splits[split]
-        stop = len(part.sample_id) if limit is None else min(limit, len(part.sample_id))
-        for start in range(0, stop, _BLOCK_ROWS):
-            rows = slice(start, min(start + _BLOCK_ROWS, stop))
-            images = [self._images.read(name) for name in part.file_name[rows]]
-            sizes = encoded_sizes(images, part.file_name[rows], str(self._images.path))
-            self._check_sizes(sizes, part.stated_size[rows], part.file_name[rows])
-            valid = part.visibility[rows] != UNLABELLED
-            xyz = None if part.keypoints_3d is None else part.keypoints_3d[rows]
-            valid_3d = np.zeros_like(valid)
-            if xyz is not None:
-                valid_3d = np.asarray(np.isfinite(xyz).all(axis=-1))
-            ids = {
-                "image_id": part.image_id[rows],
-                "native_image_id": part.native_image_id[rows],
-            }
-            if part.sequence_id[0]:
-                ids["sequence_id"] = part.sequence_id[rows]
-            yield SampleBlock(
-                sample_id=part.sample_id[rows],
-                images=images,
-                image_size=sizes,
-                keypoints_2d=part.keypoints_2d[rows],
-                valid_2d=valid,
-                valid_3d=valid_3d,
-                visibility=part.visibility[rows],
-                bbox=part.bbox[rows],
-                is_right=part.is_right[rows],
-                keypoints_3d=xyz,
-                camera=None if part.camera is None else part.camera[rows],
-                ids=ids,
-            )
-
-    def _check_sizes(
-        self,
-        found: npt.NDArray[np.int32],
-        stated: Sequence[tuple[Any, Any]],
-        names: Sequence[str],
-    ) -> None:
-        for size, (height, width), name in zip(found.tolist(), stated, names):
-            if None not in (height, width) and size != [height, width]:
-                raise SourceError(
-                    f"expected {self._images.where(name)} to have {width}×{height} px as its "
-                    f"record says, found {size[1]}×{size[0]}: the keypoints belong to another "
-                    "version of this image (resized, or turned by its EXIF data?)"
-                )
-
-    def column_attributes(self) -> dict[str, dict[str, Any]]:
-        """Nothing to add."""
-        return {}
 
     def files(self) -> list[dict[str, Any]]:
         """The annotation files with size and sha256."""
@@ -342,15 +247,24 @@ def open_source(
     return COCO(annotations, Path(images_dir), replace(manifest, **changes), blocks)
 
 
-def _dealt_out(whole: _Split, blocks: SplitBlocks) -> dict[str, _Split]:
+def _dealt_out(whole: HandTable, blocks: SplitBlocks) -> dict[str, HandTable]:
     """Cut one file into splits by runs of consecutive annotations; a photo is never torn apart."""
     block_of_photo: dict[str, int] = {}
     chosen: dict[str, list[int]] = {}
-    for row, photo in enumerate(whole.image_id):
+    whole.ids["sequence_id"] = []
+    for row, photo in enumerate(whole.ids["image_id"]):
         block = block_of_photo.setdefault(photo, row // blocks.block_size)
-        whole.sequence_id[row] = f"block-{block:05d}"
+        whole.ids["sequence_id"].append(f"block-{block:05d}")
         chosen.setdefault(blocks.split_of(block), []).append(row)
     return {split: whole.take(rows) for split, rows in chosen.items()}
+
+
+def _stated_size(image: dict[str, Any]) -> tuple[int, int]:
+    """Height and width as the record says; -1 where it does not."""
+    height, width = image.get("height"), image.get("width")
+    if isinstance(height, int) and isinstance(width, int):
+        return height, width
+    return -1, -1
 
 
 def _records(

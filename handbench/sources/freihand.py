@@ -26,6 +26,11 @@ from handbench.sources.instants import cluster_instants, describe_clusters
 from handbench.sources.json_stream import iterate_entries
 from handbench.sources.manifest import Manifest, load
 
+OPTIONS = frozenset({"source", "versions"})
+"""Options of ``handbench convert`` that this reader takes."""
+EXTRAS = frozenset({"vertices", "mano", "mask"})
+"""Words of ``--with`` that it knows."""
+
 VERSIONS = ("gs", "hom", "sample", "auto")
 """Green screen, homogenised, two recoloured: in the order of the image ids."""
 

@@ -187,12 +187,18 @@ def test_dry_run_writes_nothing_and_ignores_the_target(freihand_dir: Path, tmp_p
     ("arguments", "message"),
     [
         (["freihand", "--with", "depth"], "--with knows vertices, mano, mask, not 'depth'"),
-        (["freihand", "--annotations", "a.json"], "--annotations belongs to `convert coco`, not"),
-        (["freihand", "--split-blocks", "train=1"], "--split-blocks belongs to `convert coco`"),
+        (
+            ["freihand", "--annotations", "a.json"],
+            "--annotations does not belong to `convert freihand`",
+        ),
+        (
+            ["freihand", "--split-blocks", "train=1"],
+            "--split-blocks does not belong to `convert freihand`",
+        ),
         (["coco"], "convert coco needs --annotations FILE and --images-dir DIR"),
         (["coco", "--annotations", "a.json"], "convert coco needs --annotations FILE and --images"),
         (["coco", "--versions", "gs"], "--versions does not belong to `convert coco`"),
-        (["coco", "--with", "mask"], "--with does not belong to `convert coco`"),
+        (["coco", "--with", "mask"], "--with mask: coco has no such part"),
         (["coco", "--source", "x"], "--source does not belong to `convert coco`"),
         (["freihand", "--limit", "0"], "0 is not in the range x>=1"),
         (["freihand", "--size", "4"], "4 is not in the range x>=8"),

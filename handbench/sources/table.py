@@ -1,0 +1,208 @@
+"""Sources whose labels fit in memory: tables of hands, and images read as they are asked for.
+
+Most datasets are this: a reader parses label files into one :class:`HandTable` a split, in source
+pixels, metres, OpenCV axes and canonical joints, and :class:`TableSource` does all else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from handbench.errors import SourceError
+from handbench.hand import UNLABELLED
+from handbench.images import encoded_sizes
+from handbench.sources.archive import RawFiles
+from handbench.sources.block import SampleBlock
+from handbench.sources.manifest import Manifest
+
+_BLOCK_ROWS = 512
+
+
+@dataclass
+class HandTable:
+    """The hands of one split as columns, still without images. N rows in the official order.
+
+    Attributes
+    ----------
+    sample_id
+        N stable, unique names.
+    file_name
+        N images below the root of the source; hands of one image follow each other.
+    keypoints_2d
+        (N, 21, 2) float64 source px, NaN where unlabelled.
+    visibility
+        (N, 21) uint8; 0 is unlabelled.
+    bbox
+        (N, 4) float64 x, y, w, h in source px, unpadded.
+    is_right
+        (N,) int8: 1, 0, -1 unknown.
+    keypoints_3d
+        (N, 21, 3) float64 m, OpenCV camera axes, NaN where unlabelled; or None.
+    camera
+        (N, 3, 3) intrinsics in source px; or None.
+    image_size
+        (N, 2) height, width in px as the label file states them, -1 where it does not; or None.
+        An image of another size is an error.
+    ids
+        Id columns by name, N strings each; ``image_id`` where images may show several hands.
+    extra
+        Optional columns of the format by name, N rows each.
+    mask_name
+        N mask images below the root of the source; or None.
+    """
+
+    sample_id: list[str]
+    file_name: list[str]
+    keypoints_2d: npt.NDArray[np.float64]
+    visibility: npt.NDArray[np.uint8]
+    bbox: npt.NDArray[np.float64]
+    is_right: npt.NDArray[np.int8]
+    keypoints_3d: npt.NDArray[np.float64] | None = None
+    camera: npt.NDArray[np.float64] | None = None
+    image_size: npt.NDArray[np.int32] | None = None
+    ids: dict[str, list[str]] = field(default_factory=dict)
+    extra: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
+    mask_name: list[str] | None = None
+
+    def __len__(self) -> int:
+        return len(self.sample_id)
+
+    def take(self, rows: Sequence[int] | npt.NDArray[Any] | slice) -> HandTable:
+        """The chosen hands, in that order."""
+        chosen = np.arange(len(self))[rows]
+
+        def pick(value: Any) -> Any:
+            if isinstance(value, dict):
+                return {name: pick(part) for name, part in value.items()}
+            if isinstance(value, list):
+                return [value[row] for row in chosen.tolist()]
+            return None if value is None else value[chosen]
+
+        return HandTable(**{part.name: pick(getattr(self, part.name)) for part in fields(self)})
+
+
+class TableSource:
+    """A source made of tables; implements :class:`handbench.sources.block.Source`.
+
+    Parameters
+    ----------
+    manifest
+        Title, licence, units and so on.
+    files
+        Where images are read.
+    tables
+        Split (handbench names) → its hands.
+    label_files
+        Names of the label files below the root, for provenance.
+    name
+        Dataset name for results; the manifest's by default.
+    notes, dropped
+        See :class:`~handbench.sources.block.Source`.
+    box_source, split_unit, cluster_unit
+        The manifest's by default.
+    cuts_val
+        The dataset has no ``val``: cut it from ``train``.
+    attributes
+        HDF5 attributes of optional columns.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        files: RawFiles,
+        tables: Mapping[str, HandTable],
+        *,
+        label_files: Sequence[str] = (),
+        name: str | None = None,
+        notes: Sequence[str] = (),
+        dropped: Mapping[str, int] | None = None,
+        box_source: str | None = None,
+        split_unit: str | None = None,
+        cluster_unit: str | None = None,
+        cuts_val: bool = False,
+        attributes: Mapping[str, dict[str, Any]] | None = None,
+    ) -> None:
+        self.manifest = manifest
+        self.name = name or manifest.name
+        self.path = Path(files.path)
+        self.notes = list(notes)
+        self.dropped = dict(dropped or {})
+        self.box_source = box_source or manifest.box_source
+        self.split_unit = split_unit or manifest.split_unit
+        self.cluster_unit = cluster_unit or manifest.cluster_unit
+        self.cuts_val = cuts_val
+        self._files = files
+        self._tables = dict(tables)
+        self._label_files = list(label_files)
+        self._attributes = dict(attributes or {})
+
+    def splits(self) -> dict[str, int]:
+        """Rows in each split."""
+        return {name: len(table) for name, table in self._tables.items()}
+
+    def blocks(
+        self, split: str, extras: frozenset[str] = frozenset(), limit: int | None = None
+    ) -> Iterator[SampleBlock]:
+        """Rows of `split` in order; an image with several hands is read once a block."""
+        table = self._tables[split]
+        stop = len(table) if limit is None else min(limit, len(table))
+        for start in range(0, stop, _BLOCK_ROWS):
+            yield self._block(table.take(slice(start, min(start + _BLOCK_ROWS, stop))), extras)
+
+    def _block(self, part: HandTable, extras: frozenset[str]) -> SampleBlock:
+        read = {name: self._files.read(name) for name in dict.fromkeys(part.file_name)}
+        unique = list(read)
+        of_image = encoded_sizes(list(read.values()), unique, str(self.path))
+        place = {name: number for number, name in enumerate(unique)}
+        sizes = of_image[[place[name] for name in part.file_name]]
+        self._check_sizes(sizes, part)
+        masks = None
+        if "mask" in extras and part.mask_name is not None:
+            masks = [self._files.read(name) for name in part.mask_name]
+        valid = part.visibility != UNLABELLED
+        valid_3d = np.zeros_like(valid)
+        if part.keypoints_3d is not None:
+            valid_3d = np.asarray(np.isfinite(part.keypoints_3d).all(axis=-1))
+        return SampleBlock(
+            sample_id=part.sample_id,
+            images=[read[name] for name in part.file_name],
+            image_size=sizes,
+            keypoints_2d=part.keypoints_2d,
+            valid_2d=valid,
+            valid_3d=valid_3d,
+            visibility=part.visibility,
+            bbox=part.bbox,
+            is_right=part.is_right,
+            keypoints_3d=part.keypoints_3d,
+            camera=part.camera,
+            masks=masks,
+            ids=part.ids,
+            extra=part.extra,
+        )
+
+    def _check_sizes(self, found: npt.NDArray[np.int32], part: HandTable) -> None:
+        if part.image_size is None:
+            return
+        wrong = ((part.image_size > 0) & (part.image_size != found)).any(axis=1)
+        if wrong.any():
+            row = int(wrong.argmax())
+            height, width = part.image_size[row].tolist()
+            raise SourceError(
+                f"expected {self._files.where(part.file_name[row])} to have {width}×{height} px as "
+                f"its record says, found {found[row, 1]}×{found[row, 0]}: the keypoints belong to "
+                "another version of this image (resized, or turned by its EXIF data?)"
+            )
+
+    def column_attributes(self) -> dict[str, dict[str, Any]]:
+        """HDF5 attributes of optional columns."""
+        return self._attributes
+
+    def files(self) -> list[dict[str, Any]]:
+        """Label files, or the archives that hold them, with size and sha256."""
+        return self._files.describe(self._label_files)
