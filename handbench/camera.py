@@ -108,19 +108,100 @@ def crop_matrix(bbox: npt.ArrayLike, padding: float, size: int) -> FloatArray:
     return matrix
 
 
-def crop_scale(homography: npt.ArrayLike) -> FloatArray:
-    """Stored pixels per source pixel of affine crops: the root of the area ratio.
+def perspective_crop(
+    bbox: npt.ArrayLike, padding: float, size: int, camera: npt.ArrayLike
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Crop seen by a virtual camera in the same place, turned so that it looks at the box centre.
+
+    A crop away from the image centre shows the hand from the side: two hands of one root-relative
+    pose look different. Here every hand lies on the optical axis. The rotation is the smallest that
+    takes the ray of the box centre to the axis. The focal length lets the four box corners, moved
+    `padding` times as far from the centre, just fit; for a box in the middle of an image of square
+    pixels this is :func:`crop_matrix`.
+
+    Parameters
+    ----------
+    bbox
+        (..., 4) x, y, w, h in source pixels.
+    padding
+        Factor on the box.
+    size
+        Side of the square result in pixels.
+    camera
+        (..., 3, 3) intrinsics of the source image, last row 0, 0, 1.
+
+    Returns
+    -------
+    homography
+        (..., 3, 3) source px → crop px; its third row gives positive numbers before the virtual
+        camera.
+    rotation
+        (..., 3, 3) source camera axes → axes of the virtual camera.
+    intrinsics
+        (..., 3, 3) of the virtual camera, px: homography = intrinsics · rotation · camera⁻¹.
+        All are NaN where a box reaches 90° from its own centre, which no plane image shows.
+    """
+    box = np.asarray(bbox, dtype=np.float64)
+    rays = np.linalg.inv(np.asarray(camera, dtype=np.float64))
+    x, y = box[..., 0, None], box[..., 1, None]
+    w, h = box[..., 2, None], box[..., 3, None]
+    # The centre and the four corners as directions of the source camera.
+    across, down = np.array([0.5, 0, 1, 1, 0]), np.array([0.5, 0, 0, 1, 1])
+    points = np.stack([x + w * across, y + h * down, np.ones_like(x + w * across)], axis=-1)
+    directions = np.einsum("...ij,...kj->...ki", rays, points)
+    a, b, c = np.moveaxis(
+        directions[..., 0, :] / np.linalg.norm(directions[..., 0, :], axis=-1, keepdims=True), -1, 0
+    )
+    # Rodrigues' formula for the axis (a, b, c) × z.
+    rotation = np.stack(
+        [
+            np.stack([1 - a * a / (1 + c), -a * b / (1 + c), -a], axis=-1),
+            np.stack([-a * b / (1 + c), 1 - b * b / (1 + c), -b], axis=-1),
+            np.stack([a, b, c], axis=-1),
+        ],
+        axis=-2,
+    )
+    turned = np.einsum("...ij,...kj->...ki", rotation, directions[..., 1:, :])
+    depth = np.where(turned[..., 2] > 0, turned[..., 2], np.nan)
+    focal = size / (2 * padding * np.abs(turned[..., :2] / depth[..., None]).max(axis=(-2, -1)))
+    seen = np.isfinite(focal)[..., None, None]
+    intrinsics = np.zeros_like(rotation)
+    intrinsics[..., 0, 0] = intrinsics[..., 1, 1] = focal
+    intrinsics[..., :2, 2] = (size - 1) / 2
+    intrinsics[..., 2, 2] = 1.0
+    intrinsics, rotation = (np.where(seen, matrix, np.nan) for matrix in (intrinsics, rotation))
+    return intrinsics @ rotation @ rays, rotation, intrinsics
+
+
+def crop_scale(homography: npt.ArrayLike, at: npt.ArrayLike | None = None) -> FloatArray:
+    """Stored pixels per source pixel: the root of the area ratio.
 
     Parameters
     ----------
     homography
-        (..., 3, 3) affine, mirrored or not.
+        (..., 3, 3), mirrored or not.
+    at
+        (..., 2) px of the crop. An affine crop has one scale; that of a perspective crop changes
+        from place to place. Leading axes broadcast against those of `homography`.
+
+    Returns
+    -------
+    (...) scales; NaN for a perspective crop without `at`.
     """
     matrix = np.asarray(homography, dtype=np.float64)
     scale: FloatArray = np.sqrt(np.abs(np.linalg.det(matrix[..., :2, :2]))) / np.abs(
         matrix[..., 2, 2]
     )
-    return scale
+    turned = (matrix[..., 2, :2] != 0).any(axis=-1)
+    if not turned.any():
+        return scale if at is None else scale + 0 * np.asarray(at, dtype=np.float64)[..., 0]
+    if at is None:
+        return np.where(turned, np.nan, scale)
+    # A homography stretches areas by det(H) / w³, w being its third coordinate.
+    back = np.linalg.inv(matrix)
+    x, y = np.moveaxis(np.asarray(at, dtype=np.float64), -1, 0)
+    w = np.abs(back[..., 2, 0] * x + back[..., 2, 1] * y + back[..., 2, 2])
+    return np.where(turned, np.sqrt(w**3 * np.abs(np.linalg.det(matrix))), scale)
 
 
 def crop_intrinsics(homography: npt.ArrayLike, camera: npt.ArrayLike) -> FloatArray:

@@ -1,18 +1,26 @@
 """Encoded images: their size without decoding, their pixels, and square crops.
 
 Pillow does the work: libjpeg-turbo decoding, and resizing from a sub-pixel box with antialiasing.
+It does so outside Python's lock, so threads cut images side by side; what is cut stays a Pillow
+image from decoding to encoding, because each copy into an array costs a tenth of the whole.
 """
 
 from __future__ import annotations
 
 import io
+import math
 import struct
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from handbench.camera import crop_scale, flip_matrix, transform_points
 from handbench.errors import SourceError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
 
 _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 _PNG_START, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
@@ -103,11 +111,17 @@ def decode(data: bytes, where: str) -> npt.NDArray[np.uint8]:
     SourceError
         If the bytes are truncated or no image; the message names `where`.
     """
+    return np.array(decode_picture(data, where))
+
+
+def decode_picture(data: bytes, where: str) -> Picture:
+    """Decode to a Pillow image in mode RGB; raises as :func:`decode`."""
     from PIL import Image
 
     try:
         with Image.open(io.BytesIO(data)) as picture:
-            return np.array(picture.convert("RGB"))
+            picture.load()
+            return picture if picture.mode == "RGB" else picture.convert("RGB")
     except Image.DecompressionBombError as error:
         raise SourceError(f"the image at {where} has more pixels than is safe: {error}") from error
     except (OSError, SyntaxError, ValueError) as error:
@@ -118,12 +132,13 @@ def decode(data: bytes, where: str) -> npt.NDArray[np.uint8]:
         ) from error
 
 
-def encode_jpeg(image: npt.NDArray[np.uint8]) -> bytes:
-    """JPEG of (H, W, 3) uint8 RGB at quality 95 without chroma subsampling."""
+def encode_jpeg(image: npt.NDArray[np.uint8] | Picture) -> bytes:
+    """JPEG of an RGB image, (H, W, 3) uint8 or Pillow's, at quality 95, chroma not subsampled."""
     from PIL import Image
 
     buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0)
+    picture = Image.fromarray(image) if isinstance(image, np.ndarray) else image
+    picture.save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0)
     return buffer.getvalue()
 
 
@@ -141,51 +156,97 @@ def decode_mask(data: bytes, where: str) -> npt.NDArray[np.bool_]:
     return decode(data, where)[..., 0] >= 128
 
 
+def crop_mask(
+    mask: npt.NDArray[np.bool_], homography: npt.NDArray[np.float64], size: int
+) -> npt.NDArray[np.bool_]:
+    """Cut an (H, W) bool mask as :func:`crop_picture` cuts its image; half covered is in."""
+    from PIL import Image
+
+    grey = Image.fromarray(mask.astype(np.uint8) * np.uint8(255))
+    return np.asarray(crop_picture(grey, homography, size)) >= 128
+
+
 def crop_square(
     image: npt.NDArray[np.uint8], homography: npt.NDArray[np.float64], size: int
 ) -> npt.NDArray[np.uint8]:
-    """Cut and resize as an axis-aligned crop homography says, antialiased, black outside.
+    """:func:`crop_picture` of arrays: (H, W, 3) uint8 RGB → (size, size, 3) uint8 RGB."""
+    from PIL import Image
+
+    return np.array(crop_picture(Image.fromarray(image), homography, size))
+
+
+def crop_picture(picture: Picture, homography: npt.NDArray[np.float64], size: int) -> Picture:
+    """Cut and resize as a crop homography says, antialiased, black outside.
 
     Parameters
     ----------
-    image
-        (H, W, 3) uint8 RGB.
+    picture
+        A Pillow image in mode RGB or L.
     homography
-        (3, 3) from :func:`handbench.camera.crop_matrix`: positive scale, no rotation.
+        (3, 3) source px → crop px: from :func:`handbench.camera.crop_matrix` or
+        :func:`~handbench.camera.perspective_crop`, mirrored or not.
     size
         Side of the square result, px.
 
     Returns
     -------
-    (size, size, 3) uint8 RGB.
+    A Pillow image of size × size px in the same mode.
+
+    Raises
+    ------
+    ValueError
+        If a corner of the crop lies beyond the horizon of the source image (the vanishing line of
+        directions at 90° to its optical axis).
     """
     from PIL import Image
 
-    scale = float(homography[0, 0])
-    crop = np.zeros((size, size, 3), dtype=np.uint8)
+    # Plain numbers: NumPy's calls on single ones would take a tenth of the time of a crop.
+    (a, skew, x), (turn, b, y), (tilt_x, tilt_y, w) = homography.tolist()
+    if skew == turn == tilt_x == tilt_y == 0 and a == b and a * w > 0:
+        return _resized(picture, a / w, (x / w, y / w), (size, size))
+    if _is_mirrored(homography, size):
+        upright = crop_picture(picture, flip_matrix(size) @ homography, size)
+        return upright.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    return _warped(picture, homography, size)
+
+
+def _is_mirrored(homography: npt.NDArray[np.float64], size: int) -> bool:
+    """Whether the crop turns left into right, as seen at its centre."""
+    middle = (size - 1) / 2
+    ahead = transform_points(
+        np.linalg.inv(homography), [[middle, middle], [middle + 1, middle], [middle, middle + 1]]
+    )
+    right, down = ahead[1:] - ahead[0]
+    return bool(right[0] * down[1] - right[1] * down[0] < 0)
+
+
+def _resized(
+    picture: Picture, scale: float, shift: tuple[float, float], shape: tuple[int, int]
+) -> Picture:
+    """Picture of `shape` (width, height) px in which source px x lies at scale · x + shift."""
+    from PIL import Image
+
+    width, height = shape
     # Pillow's boxes run from edge to edge: pixel i covers i … i + 1.
-    left = -(float(homography[0, 2]) + 0.5) / scale + 0.5
-    top = -(float(homography[1, 2]) + 0.5) / scale + 0.5
+    left, top = (-(part + 0.5) / scale + 0.5 for part in shift)
     # Only the part that meets the image is sampled: the black around it costs no memory.
-    u0, u1 = _reached(left, image.shape[1], scale, size)
-    v0, v1 = _reached(top, image.shape[0], scale, size)
+    u0, u1 = _reached(left, picture.width, scale, width)
+    v0, v1 = _reached(top, picture.height, scale, height)
     if u0 >= u1 or v0 >= v1:
-        return crop
+        return Image.new(picture.mode, shape)
     box = (left + u0 / scale, top + v0 / scale, left + u1 / scale, top + v1 / scale)
     # Pad to the source pixels that this part and its filter support touch.
-    reach = int(np.ceil(max(1.0, 1.0 / scale))) + 1
-    x0, y0 = int(np.floor(box[0])) - reach, int(np.floor(box[1])) - reach
-    x1, y1 = int(np.ceil(box[2])) + reach, int(np.ceil(box[3])) + reach
-    inside = image[max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)]
-    canvas = np.zeros((y1 - y0, x1 - x0, 3), dtype=np.uint8)
-    row, column = max(-y0, 0), max(-x0, 0)
-    canvas[row : row + inside.shape[0], column : column + inside.shape[1]] = inside
-    resized = Image.fromarray(canvas).resize(
-        (u1 - u0, v1 - v0),
-        Image.Resampling.BILINEAR,
-        box=(box[0] - x0, box[1] - y0, box[2] - x0, box[3] - y0),
-    )
-    crop[v0:v1, u0:u1] = np.asarray(resized)
+    reach = math.ceil(max(1.0, 1.0 / scale)) + 1
+    x0, y0 = math.floor(box[0]) - reach, math.floor(box[1]) - reach
+    x1, y1 = math.ceil(box[2]) + reach, math.ceil(box[3]) + reach
+    if x0 < 0 or y0 < 0 or x1 > picture.width or y1 > picture.height:
+        picture = picture.crop((x0, y0, x1, y1))  # black outside
+        box = (box[0] - x0, box[1] - y0, box[2] - x0, box[3] - y0)
+    resized = picture.resize((u1 - u0, v1 - v0), Image.Resampling.BILINEAR, box=box)
+    if resized.size == shape:
+        return resized
+    crop = Image.new(picture.mode, shape)
+    crop.paste(resized, (u0, v0))
     return crop
 
 
@@ -194,6 +255,51 @@ def _reached(edge: float, length: int, scale: float, size: int) -> tuple[int, in
 
     `edge` is where the crop begins in the image, edge to edge; `length` that of the image.
     """
-    start = int(np.floor(-edge * scale)) - 2
-    stop = int(np.ceil((length - edge) * scale)) + 2
+    start = math.floor(-edge * scale) - 2
+    stop = math.ceil((length - edge) * scale) + 2
     return max(0, min(size, start)), max(0, min(size, stop))
+
+
+_MARGIN_PX = 3
+"""Black kept around a picture that is warped, so that its edge fades as in a resize."""
+
+
+def _warped(picture: Picture, homography: npt.NDArray[np.float64], size: int) -> Picture:
+    """Crop by any homography without reflection.
+
+    Pillow's warp looks at 4×4 pixels however much it shrinks. So the part of the picture that the
+    crop shows is shrunk first, with antialiasing, to the resolution that the crop has where it is
+    finest; the warp then only has to bend it.
+    """
+    from PIL import Image
+
+    back = np.linalg.inv(homography)
+    low, high, middle = -0.5, size - 0.5, (size - 1) / 2
+    marks = np.array(
+        [[middle, middle], [low, low], [high, low], [high, high], [low, high]], dtype=np.float64
+    )
+    depth = back[2, :2] @ marks.T + back[2, 2]
+    if (depth * depth[0] <= 0).any():
+        raise ValueError("a corner of the crop lies beyond the horizon of the image")
+    seen = transform_points(back, marks)
+    scale = min(1.0, float(crop_scale(homography, marks).max()))
+    first, last = seen.min(axis=0) - _MARGIN_PX / scale, seen.max(axis=0) + _MARGIN_PX / scale
+    edge = _MARGIN_PX / scale + 0.5
+    first = np.maximum(first, -edge)
+    last = np.minimum(last, np.array(picture.size) - 1 + edge)
+    if (first >= last).any():
+        return Image.new(picture.mode, (size, size))
+    # Whole pixels stay whole: a crop that need not be bent comes out as a resize would give it.
+    shift = middle - scale * seen[0] if scale < 1 else np.zeros(2)
+    shift = shift - np.floor(scale * first + shift)
+    width, height = np.ceil(scale * last + shift).astype(int) + 1
+    near = _resized(picture, scale, (shift[0].item(), shift[1].item()), (int(width), int(height)))
+    to_near = np.array([[scale, 0, shift[0]], [0, scale, shift[1]], [0, 0, 1]])
+    # Pillow asks for the map from crop to picture, and counts from edges, not centres.
+    half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
+    asked = half @ to_near @ back @ np.linalg.inv(half)
+    asked /= asked[2, 2]
+    how = Image.Resampling.BICUBIC if scale < 1 else Image.Resampling.BILINEAR
+    return near.transform(
+        (size, size), Image.Transform.PERSPECTIVE, tuple(asked.ravel()[:8].tolist()), how
+    )

@@ -138,3 +138,94 @@ def test_image_box_makes_the_identity_crop():
     box = cam.image_box(np.array([224]), np.array([224]))
     assert box.tolist() == [[-0.5, -0.5, 224, 224]]
     assert np.array_equal(cam.crop_matrix(box, 1.0, 224)[0], np.eye(3))
+
+
+# -- perspective crops ---------------------------------------------------------------------------
+
+CAMERA = np.array([[500.0, 0.0, 159.5], [0.0, 500.0, 119.5], [0.0, 0.0, 1.0]])
+INSIDE = st.tuples(
+    st.floats(-40, 330), st.floats(-40, 250), st.floats(5, 150), st.floats(5, 150)
+).map(np.array)
+
+
+@given(st.floats(2, 300), st.floats(2, 300), PADDINGS, SIZES)
+def test_a_perspective_crop_in_the_middle_is_the_affine_one(width, height, padding, size):
+    box = np.array([159.5 - width / 2, 119.5 - height / 2, width, height])
+    homography, rotation, camera = cam.perspective_crop(box, padding, size, CAMERA)
+    affine = cam.crop_matrix(box, padding, size)
+    assert rotation == pytest.approx(np.eye(3), abs=1e-12)
+    assert homography == pytest.approx(affine, abs=1e-9 * size)
+    assert camera == pytest.approx(cam.crop_intrinsics(affine, CAMERA), rel=1e-9, abs=1e-9 * size)
+
+
+@given(INSIDE, PADDINGS, SIZES, SEEDS)
+def test_a_perspective_crop_moves_pixels_as_its_camera_moves_points(box, padding, size, seed):
+    rng = np.random.default_rng(seed)
+    source, points = a_camera(rng), some_points(rng)
+    source[:2, :2] = np.diag(rng.uniform(300, 900, 2))
+    homography, rotation, camera = cam.perspective_crop(box, padding, size, source)
+    seen = cam.project(points @ rotation.T, camera)
+    moved = cam.transform_points(homography, cam.project(points, source))
+    assert moved == pytest.approx(seen, rel=1e-6, abs=1e-6)
+    assert rotation @ rotation.T == pytest.approx(np.eye(3), abs=1e-12)
+    assert np.linalg.det(rotation) == pytest.approx(1)
+    assert homography[2] @ [*(box[:2] + box[2:] / 2), 1] > 0
+
+
+@given(INSIDE, PADDINGS, SIZES)
+def test_a_perspective_crop_holds_the_padded_box_and_no_more(box, padding, size):
+    homography, _, _ = cam.perspective_crop(box, padding, size, CAMERA)
+    x, y, w, h = box
+    corners = [[x, y], [x + w, y], [x + w, y + h], [x, y + h]]
+    moved = cam.transform_points(homography, [*corners, [x + w / 2, y + h / 2]])
+    middle = (size - 1) / 2
+    assert moved[4] == pytest.approx([middle, middle], abs=1e-6)
+    assert np.abs(moved[:4] - middle).max() == pytest.approx(size / 2 / padding)
+
+
+def test_the_same_hand_looks_the_same_wherever_it_is():
+    # Points on a sphere about the camera, in directions 25° apart: one turned camera each.
+    hand = np.random.default_rng(0).normal(0, 0.03, (21, 3))
+    views = []
+    for angle in (0.0, np.deg2rad(25)):
+        cos, sin = np.cos(angle), np.sin(angle)
+        turn = np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]])
+        placed = (hand + np.array([0, 0, 0.8])) @ turn.T
+        centre = cam.project([turn @ [0, 0, 0.8]], CAMERA)[0]
+        box = np.array([*(centre - 40), 80, 80])
+        _, rotation, _ = cam.perspective_crop(box, 1.2, 128, CAMERA)
+        views.append(placed @ rotation.T)
+    assert views[0] == pytest.approx(views[1], abs=1e-12)
+
+
+def test_a_box_that_no_plane_image_shows():
+    homography, rotation, camera = cam.perspective_crop(
+        [[-22.0, 100, 5994, 20], [100, 100, 20, 20]], 1.0, 64, np.tile(CAMERA, (2, 1, 1))
+    )
+    assert np.isnan(homography[0]).all() and np.isnan(rotation[0]).all()
+    assert np.isfinite(homography[1]).all() and np.isfinite(camera[1]).all()
+
+
+@given(INSIDE, PADDINGS, SIZES, SEEDS)
+def test_the_scale_of_a_perspective_crop_is_that_of_small_squares(box, padding, size, seed):
+    homography, _, _ = cam.perspective_crop(box, padding, size, CAMERA)
+    homography = cam.flip_matrix(size) @ homography * -3.0  # neither sign nor factor matters
+    at = np.random.default_rng(seed).uniform(-0.5, size - 0.5, (4, 2))
+    back = np.linalg.inv(homography)
+    side = 1e-4
+    square = at[:, None] + np.array([[0, 0], [side, 0], [0, side]])
+    a, b, c = np.moveaxis(cam.transform_points(back, square), 1, 0)
+    area = np.abs((b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0])
+    expected = np.sqrt(side**2 / area)
+    assert cam.crop_scale(homography, at) == pytest.approx(expected, rel=1e-3)
+
+
+def test_scales_of_affine_and_perspective_crops_side_by_side():
+    affine = cam.crop_matrix([10, 10, 64, 64], 1.0, 32)
+    turned, _, _ = cam.perspective_crop([200, 30, 60, 60], 1.0, 32, CAMERA)
+    both = np.stack([affine, turned])
+    assert cam.crop_scale(affine) == cam.crop_scale(affine, [3.0, 4.0]) == 0.5
+    assert np.isnan(cam.crop_scale(both)).tolist() == [False, True]
+    scales = cam.crop_scale(both[:, None], np.zeros((2, 21, 2)))
+    assert scales.shape == (2, 21)
+    assert (scales[0] == 0.5).all() and np.isfinite(scales[1]).all()

@@ -109,6 +109,26 @@ def test_cli_reference_is_current() -> None:
     )
 
 
+def test_datasets_page_is_current() -> None:
+    from tools.make_datasets_reference import TARGET, refreshed
+
+    page = TARGET.read_text(encoding="utf-8")
+    assert refreshed(page) == page, "run python tests/tools/make_datasets_reference.py"
+
+
+def test_a_new_manifest_gets_a_section_and_a_row() -> None:
+    from tools import make_datasets_reference as maker
+
+    page = maker.TARGET.read_text(encoding="utf-8")
+    name = maker.names()[0]
+    without = page.replace(maker.marker(name), "")
+    added = maker.refreshed(without)
+    title = maker.load(name).title
+    assert f"\n## {title}\n\n{maker.marker(name)}" in added
+    assert f"[`{name}`](#{maker.anchor(added, name)})" in added
+    assert maker.refreshed(added) == added
+
+
 def test_every_command_has_help_and_every_option_too() -> None:
     import click
 

@@ -180,3 +180,24 @@ def test_contact_sheet_refuses(
 ) -> None:
     with pytest.raises(HandbenchError, match=message):
         drawing.contact_sheet(pictures, titles, columns)
+
+
+def test_an_outline_is_closed_and_light_on_dark_and_light() -> None:
+    corners = np.array([[20, 30], [120, 30], [120, 90], [20, 90]])
+    for ground in (20, 240):
+        picture = np.full((128, 160, 3), ground, np.uint8)
+        drawn = drawing.draw_outline(picture, corners, line_px=2.0)
+        for x, y in [*corners, (70, 30), (120, 60), (70, 90), (20, 60)]:
+            assert (drawn[y, x] > 240).all()
+            dark = drawn[max(y - 3, 0) : y + 4, max(x - 3, 0) : x + 4].min()
+            assert dark < 140
+        assert (drawn[60, 70] == ground).all()
+        assert (picture == ground).all()
+
+
+def test_an_outline_far_outside_is_cut_off() -> None:
+    corners = np.array([[-1e7, 40], [60, 40], [60, 1e7], [-1e7, 1e7]])
+    drawn = drawing.draw_outline(grey(), corners)
+    assert (drawn[40, 30] > 240).all()
+    assert (drawn[100, 60] > 240).all()
+    assert (drawn[10] == 90).all()

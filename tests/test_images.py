@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from handbench import images
-from handbench.camera import crop_matrix, transform_points
+from handbench.camera import crop_matrix, flip_matrix, perspective_crop, transform_points
 from handbench.errors import SourceError
 
 
@@ -199,3 +199,89 @@ def test_a_crop_far_larger_than_its_image_takes_no_memory():
     assert small.sum() == pytest.approx(255 * 3 * 3.2 * 2.56, rel=0.02)
     assert small[24, 30].min() > 245 and small[10, 10].max() == 0
     assert not images.crop_square(image, crop_matrix([5000.0, 0, 50, 50], 1.0, 64), 64).any()
+
+
+# -- mirrored and perspective crops ---------------------------------------------------------------
+
+CAMERA = np.array([[300.0, 0.0, 119.5], [0.0, 300.0, 99.5], [0.0, 0.0, 1.0]])
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("size", [37, 100, 224])
+@pytest.mark.parametrize(
+    "box",
+    [
+        (69.5, 49.5, 100.0, 100.0),  # in the middle: needs no bending
+        (60.1, 50.2, 31.0, 47.3),
+        (-20.0, -15.0, 130.0, 120.0),  # partly outside, at the top left
+        (70.0, 50.0, 200.0, 160.0),  # partly outside, at the bottom right
+    ],
+)
+def test_content_moves_as_a_perspective_homography_says(box, size, mirrored):
+    x, y = 83.4, 71.8
+    crop, _, _ = perspective_crop(np.array(box), 1.25, size, CAMERA)
+    if mirrored:
+        crop = flip_matrix(size) @ crop
+    cut = images.crop_square(dot((200, 240), x, y, sigma=3.0), crop, size)
+    expected = transform_points(crop, [[x, y]])[0]
+    assert np.abs(centroid(cut) - expected).max() < 0.1
+
+
+def test_a_mirrored_crop_is_the_mirror_image_of_the_crop():
+    for crop in (
+        crop_matrix([5.2, 3.1, 30, 30], 1.1, 24),
+        perspective_crop([5.2, 3.1, 30, 30], 1.1, 24, CAMERA)[0],
+    ):
+        upright = images.crop_square(noise(), crop, 24)
+        flipped = images.crop_square(noise(), flip_matrix(24) @ crop, 24)
+        assert np.array_equal(flipped, upright[:, ::-1])
+
+
+def test_a_warp_that_need_not_bend_is_a_resize():
+    picture = images.decode_picture(encoded(dot((200, 240), 90, 80, 9.0), "PNG"), "a")
+    for size in (50, 100, 150):
+        crop = crop_matrix([45.3, 35.7, 100, 100], 1.0, size)
+        straight = np.asarray(images.crop_picture(picture, crop, size)).astype(int)
+        bent = np.asarray(images._warped(picture, crop, size)).astype(int)
+        assert np.abs(straight - bent).max() <= 2
+
+
+def test_a_shrinking_warp_averages_instead_of_skipping():
+    stripes = np.zeros((200, 240, 3), np.uint8)
+    stripes[:, ::2] = 255
+    crop, _, _ = perspective_crop([30, 10, 180, 180], 1.0, 16, CAMERA)
+    cut = images.crop_square(stripes, crop, 16)
+    assert np.abs(cut[2:-2, 2:-2].astype(int) - 127).max() <= 4
+
+
+def test_outside_is_black_in_a_warp_too():
+    white = np.full((200, 240, 3), 255, np.uint8)
+    crop, _, _ = perspective_crop([-60, 60, 80, 80], 1.0, 64, CAMERA)
+    cut = images.crop_square(white, crop, 64)
+    back = transform_points(
+        np.linalg.inv(crop), np.stack(np.meshgrid(np.arange(64), np.arange(64)), axis=-1)
+    )
+    inside = (back >= 1).all(axis=-1)
+    outside = (back < -2).any(axis=-1)
+    assert (cut[inside] == 255).all() and inside.any()
+    assert (cut[outside] == 0).all() and outside.any()
+    far, _, _ = perspective_crop([900, 60, 20, 20], 1.0, 16, CAMERA)
+    assert (images.crop_square(white, far, 16) == 0).all()
+
+
+def test_a_crop_beyond_the_horizon_is_refused():
+    crop, _, _ = perspective_crop([1500, 60, 3000, 3000], 2.0, 32, CAMERA)
+    with pytest.raises(ValueError, match="beyond the horizon"):
+        images.crop_square(noise(200, 240), crop, 32)
+
+
+def test_masks_are_cut_as_their_images():
+    spot = dot((200, 240), 83.4, 71.8, 6.0)
+    for crop in (
+        crop_matrix([60.3, 41.7, 71.0, 83.9], 1.2, 96),
+        flip_matrix(96) @ perspective_crop([60.3, 41.7, 71.0, 83.9], 1.2, 96, CAMERA)[0],
+    ):
+        mask = images.crop_mask(spot[..., 0] >= 128, crop, 96)
+        assert mask.shape == (96, 96)
+        expected = transform_points(crop, [[83.4, 71.8]])[0]
+        assert np.abs(centroid(mask[..., None].astype(np.uint8)) - expected).max() < 0.4

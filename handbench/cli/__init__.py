@@ -16,14 +16,17 @@ from handbench.home import Home
 _COMMANDS = {
     "quickstart": "Try everything: sample, convert, train, predict, evaluate, report.",
     "datasets": "List the datasets handbench knows, or one in full.",
+    "download": "Fetch the archives of a dataset, or say where to get them.",
     "sample": "Write a synthetic hand dataset in the FreiHAND layout.",
     "convert": "Turn a raw dataset into one HDF5 file.",
-    "verify": "Check a converted file; exit 1 when something is wrong.",
+    "merge": "Join converted files to one training set without a copy.",
+    "verify": "Check a converted file or a raw source; exit 1 when something is wrong.",
     "inspect": "Print the facts of a converted file.",
-    "show": "Draw a contact sheet of samples or of the worst predictions.",
+    "show": "Draw a contact sheet of samples, of the worst predictions, or of a raw source.",
     "train": "Train the reference baseline.",
     "predict": "Run a model over a split or a folder of pictures.",
     "evaluate": "Score prediction files; print a table, write a report.",
+    "export": "Write a converted file or predictions in the layout of others.",
 }
 """Name → one line. Each command is the click command of that name in its own module."""
 

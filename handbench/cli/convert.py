@@ -4,35 +4,37 @@ from __future__ import annotations
 
 import importlib
 import os
-import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from handbench.cli.source_options import (
+    open_source,
+    own_data_options,
+    say_notes,
+    source_option,
+    versions_option,
+    words,
+)
 from handbench.home import Home
 
 if TYPE_CHECKING:
-    from handbench.hdf5.convert import ConvertSettings
+    from handbench.hdf5.convert import Conversion
+    from handbench.samples.grouping import Cut
+    from handbench.samples.selection import Selection
     from handbench.sources.block import Source
-    from handbench.sources.coco import SplitBlocks
     from handbench.sources.manifest import Manifest
 
 _EXTRAS = ("vertices", "mano", "mask")
-_OF_READERS = (
-    *("source", "versions", "annotations", "images_dir", "name", "joint_order", "split_blocks"),
-)
-"""Options that belong to readers: each says which it takes (`OPTIONS`)."""
+_RATIOS = "0.8,0.1,0.1"
+_LISTED = 100
+"""Left-out rows that are listed one by one."""
 
 
 @click.command()
 @click.argument("dataset")
-@click.option(
-    "--source",
-    type=click.Path(path_type=Path),
-    help="Folder or original archive.  [default: raw/DATASET in the home folder]",
-)
+@source_option
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -49,11 +51,12 @@ _OF_READERS = (
 )
 @click.option(
     "--crop",
-    type=click.Choice(["affine"]),
+    type=click.Choice(["affine", "perspective"]),
     default="affine",
     show_default=True,
-    help="Kind of crop.",
+    help="Cut the image, or turn a virtual camera to each hand (needs intrinsics).",
 )
+@click.option("--mirror-left", is_flag=True, help="Flip left hands: all look like right ones.")
 @click.option(
     "--image-storage",
     type=click.Choice(["encoded", "raw"]),
@@ -77,8 +80,36 @@ _OF_READERS = (
     help="Pixel of heatmap cell i: (i + 1/2) * 4 - 1/2, or i * 4.",
 )
 @click.option("--with", "extras", help=f"Also store: {', '.join(_EXTRAS)}, separated by commas.")
-@click.option("--versions", help="FreiHAND layout: gs,hom,sample,auto (or 0 to 3).  [default: all]")
+@versions_option
+@click.option(
+    "--cameras", "--views", "cameras", metavar="ID,ID,...", help="Only images of these cameras."
+)
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="COLUMN=ID,...",
+    help="Only rows with these ids, such as subject_id=3,7; may be given several times.",
+)
+@click.option(
+    "--min-valid", type=click.IntRange(1, 21), help="Only hands with so many labelled joints."
+)
+@click.option(
+    "--skip-bad",
+    is_flag=True,
+    help="Leave out and list hands that cannot be cut.  [default: stop at the first]",
+)
 @click.option("--limit", type=click.IntRange(min=1), help="At most so many rows of each split.")
+@click.option(
+    "--split-by",
+    type=click.Choice(["subject", "sequence", "instant"]),
+    help="Deal all rows out to train, val and test anew, whole subjects (…) at a time.",
+)
+@click.option(
+    "--ratios", metavar="A,B,C", help=f"Shares of train, val, test in that.  [default: {_RATIOS}]"
+)
+@click.option(
+    "--seed", type=click.IntRange(min=0), help="Another one deals otherwise.  [default: 0]"
+)
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
@@ -86,21 +117,8 @@ _OF_READERS = (
     show_default="processors, at most 8",
     help="Threads that cut and encode images.",
 )
-@click.option(
-    "--annotations",
-    multiple=True,
-    metavar="[SPLIT=]FILE",
-    help="coco: keypoints JSON; give it once for each split.  [default split: test]",
-)
-@click.option(
-    "--images-dir", type=click.Path(path_type=Path), help="coco: folder that file names start from."
-)
+@own_data_options
 @click.option("--name", help="coco: name of the dataset.  [default: stem of --out, else coco]")
-@click.option(
-    "--joint-order",
-    metavar="I,I,...",
-    help="coco: 21 indices with canonical[i] = native[I[i]].  [default: canonical already]",
-)
 @click.option(
     "--split-blocks",
     metavar="SPLIT=N,...",
@@ -124,6 +142,7 @@ def convert(home: Home, /, dataset: str, **options: Any) -> None:
     \b
     handbench convert freihand --source ~/FreiHAND_pub_v2
     handbench convert freihand --source FreiHAND_pub_v2.zip --splits test
+    handbench convert freihand --split-by instant --ratios 8,1,1 --seed 1
     handbench convert coco --annotations train=a.json --annotations test=b.json --images-dir images
     """  # noqa: D301 - click wants the backspace character itself
     from handbench.hdf5.convert import ConvertSettings, check_target, dataset_name
@@ -136,145 +155,119 @@ def convert(home: Home, /, dataset: str, **options: Any) -> None:
         check_target(out, overwrite=may_write)
     # Before the source is opened: checking 32,560 labels takes a while, a typing error need not.
     extras = _chosen(options["extras"], _EXTRAS, "--with")
-    source = _open(home, manifests.load(dataset), options)
+    selection, cut = _selection(options), _cut(options)
+    source = _open(home, manifests.load(dataset), options, extras)
     settings = ConvertSettings(
         size=options["size"],
         padding=options["padding"],
+        perspective=options["crop"] == "perspective",
+        mirror_left=options["mirror_left"],
+        selection=selection,
+        cut=cut,
         raw_images=options["image_storage"] == "raw",
         heatmaps=options["heatmaps"],
         sigma=options["sigma"],
         grid=options["grid"],
         extras=extras,
-        splits=tuple(_list(options["splits"])) or None,
+        splits=tuple(words(options["splits"])) or None,
         limit=options["limit"],
         workers=options["workers"],
     )
     # The file is called what its results will be called, so that `evaluate` finds it again.
     target = out or home.dataset(dataset_name(source, settings))
     check_target(target, overwrite=may_write)
-    said = _say_notes(source, 0)
+    said = say_notes(source)
     if options["dry_run"]:
-        _print_plan(source, settings, target)
+        from handbench.cli.convert_plan import print_plan
+
+        print_plan(source, settings, target)
         return
-    done = convert_source(source, target, settings, overwrite=options["overwrite"], progress=True)
-    _say_notes(source, said)  # what came up on the way
+    place, shortened = target, home.dataset(dataset_name(source, settings, shortened=True))
+    if out is None and selection.skip_bad:
+        # Whether rows are missing, and so the name, is known only at the end.
+        check_target(shortened, overwrite=may_write)
+        place = target.with_name(f".{target.name}.unnamed")
+        place.unlink(missing_ok=True)
+    done = convert_source(source, place, settings, overwrite=options["overwrite"], progress=True)
+    if place != target:
+        done.path = place.replace(shortened if done.bad else target)
+    say_notes(source, said)  # what came up on the way
+    _say_what_was_left_out(done)
     rows = ", ".join(f"{split} {count:,}" for split, count in done.rows.items())
     size = done.path.stat().st_size
     click.echo(f"{done.path}: {done.dataset}, {rows} samples, {size / 1e6:,.1f} MB")
+    if cut is not None:
+        units = ", ".join(f"{split} {count:,}" for split, count in done.units.items())
+        click.echo(f"{cut.column}: {units}; none stands in two splits")
 
 
-def _say_notes(source: Source, already: int) -> int:
-    """Print the notes after the first `already`; returns how many there are now."""
-    for note in source.notes[already:]:
-        click.echo(f"note: {note}", err=True)
-    return len(source.notes)
+def _say_what_was_left_out(done: Conversion) -> None:
+    for sentence in done.bad[:_LISTED]:
+        click.echo(f"left out: {sentence}", err=True)
+    if len(done.bad) > _LISTED:
+        click.echo(f"left out: … and {len(done.bad) - _LISTED:,} more", err=True)
+    for reason, count in done.dropped.items():
+        click.echo(f"note: left out: {count:,} × {reason}", err=True)
 
 
-def _open(home: Home, manifest: Manifest, options: dict[str, Any]) -> Source:
-    """Open the source with the options its reader knows; refuse those of other readers."""
+def _open(
+    home: Home, manifest: Manifest, options: dict[str, Any], extras: frozenset[str]
+) -> Source:
+    """Open the source after checking that its reader has the wanted extras."""
     reader = importlib.import_module(f"handbench.sources.{manifest.reader}")
-    given = {name: options[name] for name in _OF_READERS if options[name]}
-    foreign = [name for name in given if name not in reader.OPTIONS]
-    if foreign:
-        word = foreign[0].replace("_", "-")
-        raise click.UsageError(f"--{word} does not belong to `convert {manifest.name}`")
-    unknown = sorted(_chosen(options["extras"], _EXTRAS, "--with") - reader.EXTRAS)
+    unknown = sorted(extras - reader.EXTRAS)
     if unknown:
         raise click.UsageError(f"--with {unknown[0]}: {manifest.name} has no such part")
-    parsed = {name: _PARSERS.get(name, _as_given)(value) for name, value in given.items()}
-    if "annotations" not in reader.OPTIONS:
-        path = parsed.pop("source", None) or home.raw(manifest.name)
-        return cast("Source", reader.open_source(path, manifest, **parsed))
-    if not options["annotations"] or not options["images_dir"]:
-        raise click.UsageError(
-            f"convert {manifest.name} needs --annotations FILE and --images-dir DIR"
-        )
-    if "split_blocks" in parsed:
-        parsed["blocks"] = _split_blocks(parsed.pop("split_blocks"), options["block_size"])
-    parsed.setdefault("name", options["out"].stem if options["out"] else manifest.name)
-    return cast(
-        "Source",
-        reader.open_source(parsed.pop("annotations"), parsed.pop("images_dir"), manifest, **parsed),
-    )
+    stem = options["out"].stem if options["out"] else None
+    return open_source(home, manifest, options, name=stem)
 
 
-def _annotation_files(values: tuple[str, ...]) -> dict[str, Path]:
-    files: dict[str, Path] = {}
-    for value in values:
-        split, equals, path = value.partition("=")
-        if not equals or split not in ("train", "val", "test"):
-            split, path = "test", value
-        if split in files:
+def _selection(options: dict[str, Any]) -> Selection:
+    from handbench.hdf5.format import COLUMNS
+    from handbench.samples.selection import Selection
+
+    known = [name for name, column in COLUMNS.items() if column.dtype == "str"]
+    chosen = {"camera_id": frozenset(words(options["cameras"]))} if options["cameras"] else {}
+    for value in options["only"]:
+        column, equals, ids = value.partition("=")
+        if not equals or not words(ids) or column not in known:
             raise click.UsageError(
-                f"--annotations gives split {split!r} twice; write train=FILE, val=FILE or "
-                "test=FILE"
+                f"--only takes COLUMN=ID,... with a column among {', '.join(known)}, not {value!r}"
             )
-        files[split] = Path(path)
-    return files
+        if column in chosen:
+            raise click.UsageError(f"{column} is chosen twice")
+        chosen[column] = frozenset(words(ids))
+    return Selection(chosen, options["min_valid"] or 0, options["skip_bad"])
 
 
-def _joint_order(text: str) -> list[int]:
-    from handbench.hand import check_permutation
+def _cut(options: dict[str, Any]) -> Cut | None:
+    from handbench.samples.grouping import Cut
 
+    if options["split_by"] is None:
+        for name in ("ratios", "seed"):
+            if options[name] is not None:
+                raise click.UsageError(f"--{name} needs --split-by")
+        return None
+    text = options["ratios"] or _RATIOS
     try:
-        order = [int(part) for part in _list(text)]
-    except ValueError as error:
-        raise click.UsageError("--joint-order takes 21 numbers separated by commas") from error
-    return [int(joint) for joint in check_permutation(order, "--joint-order")]
-
-
-def _split_blocks(text: str, block_size: int) -> SplitBlocks:
-    from handbench.sources.coco import SplitBlocks
-
-    shares: dict[str, int] = {}
-    for part in _list(text):
-        split, _, share = part.partition("=")
-        if split not in ("train", "val", "test") or not share.isdigit() or int(share) < 1:
-            raise click.UsageError("--split-blocks takes SPLIT=N,... such as train=2,test=1")
-        shares[split] = int(share)
-    return SplitBlocks(shares, block_size)
-
-
-def _list(text: str | None) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()] if text else []
+        shares = [float(part) for part in words(text)]
+    except ValueError:
+        shares = []
+    if (
+        len(shares) != 3
+        or not all(0 <= share < float("inf") for share in shares)
+        or not sum(shares)
+    ):
+        raise click.UsageError(
+            f"--ratios takes three shares of train, val and test such as {_RATIOS}, not {text!r}"
+        )
+    train, val, test = (share / sum(shares) for share in shares)
+    return Cut(f"{options['split_by']}_id", (train, val, test), options["seed"] or 0)
 
 
 def _chosen(text: str | None, known: tuple[str, ...], option: str) -> frozenset[str]:
-    chosen = _list(text)
+    chosen = words(text)
     unknown = [name for name in chosen if name not in known]
     if unknown:
         raise click.UsageError(f"{option} knows {', '.join(known)}, not {unknown[0]!r}")
     return frozenset(chosen)
-
-
-def _as_given(value: Any) -> Any:
-    return value
-
-
-_PARSERS: dict[str, Callable[[Any], Any]] = {
-    "versions": _list,
-    "annotations": _annotation_files,
-    "joint_order": _joint_order,
-}
-"""How the text of an option becomes what readers take."""
-
-
-def _print_plan(source: Source, settings: ConvertSettings, target: Path) -> None:
-    from handbench.hdf5.convert import native_splits
-
-    click.echo(f"{source.path}:")
-    total = 0.0
-    for split in native_splits(source, settings.splits):
-        count = min(source.splits()[split], settings.limit or source.splits()[split])
-        block = next(iter(source.blocks(split, frozenset(), min(count, 64))))
-        image = settings.size**2 * 3 if settings.raw_images else _mean_bytes(block.images)
-        size = count * (image + 1024)
-        total += size
-        click.echo(f"  {split}: {count:,} samples, about {size / 1e6:,.1f} MB")
-    folder = next(p for p in target.absolute().parents if p.exists())
-    free = shutil.disk_usage(folder).free
-    click.echo(f"would write {target}: about {total / 1e6:,.1f} MB; {free / 1e6:,.0f} MB free")
-
-
-def _mean_bytes(images: list[bytes]) -> float:
-    return sum(map(len, images)) / len(images)

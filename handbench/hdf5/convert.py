@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,14 @@ from handbench.errors import FormatError, HandbenchError, SourceError
 from handbench.files import to_json
 from handbench.hdf5.writer import HandFileWriter, SplitWriter
 from handbench.heatmaps import Grid, gaussian_targets
-from handbench.samples.grouping import val_rows
-from handbench.samples.shaping import CropSettings, Shaper, StoredBlock
+from handbench.samples.grouping import Cut, Dealer, val_rows
+from handbench.samples.selection import UNREADABLE, Selection, Selector
+from handbench.samples.shaping import CropSettings, Shaper, Shaping, StoredBlock
 from handbench.sources.block import SampleBlock, Source
+
+# Threads cut one block while the next one is read; photos of many megabytes are not piled up.
+_BLOCKS_AT_WORK = 2
+_BYTES_AT_WORK = 256 * 1024**2
 
 
 @dataclass(frozen=True)
@@ -30,6 +36,12 @@ class ConvertSettings:
         Side of the stored images, px.
     padding
         Factor on the longer side of the box; None takes the manifest's.
+    perspective, mirror_left
+        See :class:`handbench.samples.frames.CropSettings`.
+    selection
+        Which rows to keep.
+    cut
+        Deal all rows out to train, val and test anew; None keeps the source's splits.
     raw_images
         Store decoded pixels: larger, quicker to read.
     heatmaps
@@ -41,13 +53,17 @@ class ConvertSettings:
     splits
         Only these; None for all.
     limit
-        At most so many rows of each split of the source.
+        At most so many rows of each split of the source, counted before the selection.
     workers
         Threads that cut and encode images.
     """
 
     size: int = 224
     padding: float | None = None
+    perspective: bool = False
+    mirror_left: bool = False
+    selection: Selection = field(default_factory=Selection)
+    cut: Cut | None = None
     raw_images: bool = False
     heatmaps: bool = False
     sigma: float = 2.0
@@ -61,11 +77,28 @@ class ConvertSettings:
 
 @dataclass
 class Conversion:
-    """What came of it: the file, its dataset name, rows a split."""
+    """What came of it.
+
+    Attributes
+    ----------
+    path, dataset
+        The file and its dataset name.
+    rows
+        Split → how many.
+    dropped
+        Why → how many rows of the source were left out here.
+    bad
+        A sentence for each row that was left out because it could not be cut.
+    units
+        Split → units, where all rows were dealt out anew.
+    """
 
     path: Path
     dataset: str
     rows: dict[str, int]
+    dropped: dict[str, int] = field(default_factory=dict)
+    bad: list[str] = field(default_factory=list)
+    units: dict[str, int] = field(default_factory=dict)
 
 
 def convert(
@@ -99,33 +132,150 @@ def convert(
     settings = settings or ConvertSettings()
     out = Path(out)
     check_target(out, overwrite=overwrite)
-    natives = native_splits(source, settings.splits)
-    shaper = Shaper(
-        CropSettings(
-            settings.size,
-            source.manifest.box_padding if settings.padding is None else settings.padding,
-            raw=settings.raw_images,
-        ),
-        settings.workers,
-    )
+    natives = native_splits(source, settings)
+    crop = crop_settings(source, settings)
+    lenient = settings.selection.skip_bad
+    shaper = Shaper(crop, settings.workers, source.column_attributes(), lenient=lenient)
+    selector = Selector(settings.selection, crop)
+    dealer = survey(source, settings)
     name = dataset_name(source, settings)
     with contextlib.ExitStack() as stack:
         stack.callback(shaper.close)
         bar = stack.enter_context(_progress_bar(_row_count(source, natives, settings), progress))
         writer = stack.enter_context(HandFileWriter(out, _header(source, name)))
         splits: dict[str, SplitWriter] = {}
-        for native in natives:
-            for block in source.blocks(native, settings.extras, settings.limit):
-                for split, rows in _route(source, native, block, settings.splits):
-                    if split not in splits:
-                        splits[split] = writer.split(split, source.split_unit, source.cluster_unit)
-                    _append(splits[split], rows, shaper.shape(rows), settings)
-                bar.update(len(block))
+        for native, read, block, stored in _shaped(source, natives, shaper, selector, settings):
+            if dealer is not None:
+                parts = dealer.deal(block)
+            else:
+                parts = _official(source, native, block, settings.splits)
+            for split, rows in parts:
+                if split not in splits:
+                    unit = source.split_unit if settings.cut is None else settings.cut.column
+                    splits[split] = writer.split(split, unit, source.cluster_unit)
+                everything = len(rows) == len(block)
+                _append(
+                    splits[split],
+                    block if everything else block.take(rows),
+                    stored if everything else stored.take(rows),
+                    settings,
+                )
+            bar.update(read)
+        selector.check_all_found()
         if not splits:
-            raise SourceError(f"expected samples in {source.path}, found none to convert")
+            reasons = ", ".join(f"{n:,} × {reason}" for reason, n in selector.dropped.items())
+            left_out = f" (left out: {reasons})" if reasons else ""
+            raise SourceError(f"expected samples in {source.path}, found none to convert{left_out}")
         for split_writer in splits.values():
-            split_writer.attributes = _attributes(source, shaper.settings, settings)
-    return Conversion(out, name, {split: len(writer) for split, writer in splits.items()})
+            split_writer.attributes = _attributes(source, crop, settings)
+        name = dataset_name(source, settings, shortened=bool(selector.bad))
+        writer.update(_findings(source, name, selector, dealer))
+    source.notes.extend(shaper.notes())
+    return Conversion(
+        out,
+        name,
+        {split: len(splits[split]) for split in splits},
+        dict(selector.dropped),
+        selector.bad,
+        {} if dealer is None else dealer.units(),
+    )
+
+
+def crop_settings(source: Source, settings: ConvertSettings) -> CropSettings:
+    """How the rows of `source` are cut."""
+    return CropSettings(
+        settings.size,
+        source.manifest.box_padding if settings.padding is None else settings.padding,
+        raw=settings.raw_images,
+        perspective=settings.perspective,
+        mirror_left=settings.mirror_left,
+    )
+
+
+def _shaped(
+    source: Source,
+    natives: list[str],
+    shaper: Shaper,
+    selector: Selector,
+    settings: ConvertSettings,
+) -> Iterator[tuple[str, int, SampleBlock, StoredBlock]]:
+    """Native split, rows read, and the rows kept as they were and as they are stored.
+
+    A block is begun before the one before it is finished: the threads always have work.
+    """
+    at_work: deque[tuple[str, int, Shaping]] = deque()
+    most = _BLOCKS_AT_WORK if settings.workers > 1 else 1
+    read = size = 0
+
+    def finish() -> tuple[str, int, SampleBlock, StoredBlock]:
+        nonlocal size
+        native, count, begun = at_work.popleft()
+        size -= sum(map(len, begun.block.images))
+        stored = shaper.finish(begun)
+        block = begun.block
+        for sentence in stored.damaged.values():
+            selector.leave_out(UNREADABLE, sentence)
+        if stored.damaged:
+            whole = [row for row in range(len(block)) if row not in stored.damaged]
+            block = block.take(np.array(whole, dtype=np.intp))
+        return native, count, block, stored
+
+    for native in natives:
+        for block in source.blocks(native, settings.extras, settings.limit):
+            read += len(block)
+            kept = selector.keep(block)
+            if not len(kept):
+                continue
+            at_work.append((native, read, shaper.start(kept)))
+            read, size = 0, size + sum(map(len, kept.images))
+            while at_work and (len(at_work) >= most or size > _BYTES_AT_WORK):
+                yield finish()
+    while at_work:
+        yield finish()
+
+
+def survey(source: Source, settings: ConvertSettings) -> Dealer | None:
+    """Read all rows once to see which units there are, and deal these out to splits.
+
+    Returns
+    -------
+    None where the source's own splits are kept.
+
+    Raises
+    ------
+    SourceError
+        If rows have no unit, or the units do not fill the splits.
+    """
+    if settings.cut is None:
+        return None
+    dealer = Dealer(settings.cut)
+    # What is wrong with a row is said when its turn comes to be cut.
+    quiet = Selector(replace(settings.selection, skip_bad=True), crop_settings(source, settings))
+    for native in native_splits(source, settings):
+        for block in source.blocks(native, frozenset(), settings.limit):
+            kept = quiet.keep(block)
+            if len(kept):
+                dealer.survey(kept)
+    quiet.check_all_found()
+    dealer.settle()
+    return dealer
+
+
+def _findings(
+    source: Source, name: str, selector: Selector, dealer: Dealer | None
+) -> dict[str, Any]:
+    """Root attributes that are known at the end."""
+    dropped = dict(source.dropped)
+    for reason, count in selector.dropped.items():
+        dropped[reason] = dropped.get(reason, 0) + count
+    found: dict[str, Any] = {"dataset": name, "dropped": _json(dropped)}
+    if dealer is not None:
+        found["split_by"] = _json({**dealer.cut.describe(), "units": dealer.units()})
+    return found
+
+
+def _json(value: Any) -> str:
+    return to_json(value, indent=False).decode()
 
 
 def check_target(out: Path, *, overwrite: bool) -> None:
@@ -142,33 +292,46 @@ def check_target(out: Path, *, overwrite: bool) -> None:
         raise FormatError(f"{out} exists already; pass --overwrite to replace it, or another --out")
 
 
-def dataset_name(source: Source, settings: ConvertSettings) -> str:
-    """Name for results. A file cut short by `limit` is a subset, if full counts are published."""
+def dataset_name(source: Source, settings: ConvertSettings, *, shortened: bool = False) -> str:
+    """Name for results: a file that differs from a dataset with published counts is a subset.
+
+    Parameters
+    ----------
+    source, settings
+        What is converted, and how: a limit that cuts, a selection and splits of our own make a
+        subset.
+    shortened
+        Rows were left out because they could not be cut.
+    """
     cut = settings.limit is not None and any(n > settings.limit for n in source.splits().values())
+    other = cut or shortened or settings.selection.narrows or settings.cut is not None
     counted = any(split.samples for split in source.manifest.splits.values())
-    if cut and counted and source.name == source.manifest.name:
+    if other and counted and source.name == source.manifest.name:
         return f"{source.name}-subset"
     return source.name
 
 
-def native_splits(source: Source, wanted: tuple[str, ...] | None) -> list[str]:
-    """The splits of the source that have to be read for the `wanted` ones.
+def native_splits(source: Source, settings: ConvertSettings) -> list[str]:
+    """The splits of the source that have to be read for the wanted ones.
 
     Raises
     ------
     HandbenchError
         If one is wanted that the source does not have.
     """
+    wanted = settings.splits
     offered = list(source.splits())
     if wanted is None:
         return offered
-    possible = set(offered) | ({"val"} if source.cuts_val and "train" in offered else set())
+    # Rows that are dealt out anew come from the source's own splits: there is no `val` to ask for.
+    cuts_val = source.cuts_val and settings.cut is None
+    possible = set(offered) | ({"val"} if cuts_val and "train" in offered else set())
     unknown = sorted(set(wanted) - possible)
     if unknown:
         raise HandbenchError(
             f"{source.path} has no split {unknown[0]!r}; it has {', '.join(sorted(possible))}"
         )
-    needed = {"train" if name == "val" and source.cuts_val else name for name in wanted}
+    needed = {"train" if name == "val" and cuts_val else name for name in wanted}
     return [name for name in offered if name in needed]
 
 
@@ -179,17 +342,19 @@ def _row_count(source: Source, natives: list[str], settings: ConvertSettings) ->
     )
 
 
-def _route(
+def _official(
     source: Source, native: str, block: SampleBlock, wanted: tuple[str, ...] | None
-) -> Iterator[tuple[str, SampleBlock]]:
-    """Split the rows of `train` into `train` and `val`, where the source has no `val`."""
+) -> Iterator[tuple[str, npt.NDArray[np.intp]]]:
+    """Split and rows: the source's own, with `val` cut from `train` where the source has none."""
+    if not len(block):
+        return
     if native != "train" or not source.cuts_val:
-        yield native, block
+        yield native, np.arange(len(block))
         return
     in_val = val_rows(block.ids[source.split_unit])
     for split, chosen in (("train", ~in_val), ("val", in_val)):
         if chosen.any() and (wanted is None or split in wanted):
-            yield split, block if chosen.all() else block.take(np.flatnonzero(chosen))
+            yield split, np.flatnonzero(chosen)
 
 
 def _append(
@@ -226,6 +391,7 @@ def _attributes(
     heatmaps = {"sigma": settings.sigma, "stride": settings.stride, "grid": settings.grid}
     return {
         "bbox": {"source": source.box_source, "padding": crop.padding},
+        "crop": {"kind": "perspective" if crop.perspective else "affine"},
         "heatmaps": heatmaps,
         **source.column_attributes(),
     }
@@ -243,7 +409,7 @@ def _header(source: Source, name: str) -> dict[str, Any]:
         "label_source": manifest.label_source,
         "publish_images": manifest.publish_images,
         "sources": source.files(),
-        "dropped": to_json(source.dropped, indent=False).decode(),
+        "dropped": _json(source.dropped),
         **{key: value for key, value in noise.items() if value is not None},
     }
 

@@ -70,6 +70,7 @@ COLUMNS: dict[str, Column] = {
     "keypoints_3d": Column((J, 3), "float32", "m, camera of the stored image"),
     "camera": Column((3, 3), "float64", "intrinsics of the stored image, px"),
     "crop_rotation": Column((3, 3), "float64", "rotation of a perspective crop's virtual camera"),
+    "source_bbox": Column((4,), "float64", "x, y, w, h of the unpadded box, source px"),
     "distortion": Column((-1,), "float64", "lens distortion"),
     "scale": Column((), "float64", "m, middle proximal phalanx"),
     "mano_pose": Column((48,), "float32", "axis-angle, rad"),
@@ -83,6 +84,10 @@ COLUMNS: dict[str, Column] = {
     "head_size_px": Column((), "float64", "head size, source px"),
     "label_confidence": Column((J,), "float32", "confidence of pseudo-labels"),
     "palm_3d": Column((3,), "float32", "m, palm centre"),
+    "source_dataset": Column((), "str", "merged files: dataset that the row comes from"),
+    "sample_weight": Column((), "float64", "how often a row is drawn in training, relative"),
+    "split_group": Column((), "str", "merged files: id of the row's own `split_unit`"),
+    "cluster_group": Column((), "str", "merged files: id of the row's own `cluster_unit`"),
 }
 
 ROOT_ATTRIBUTES = (

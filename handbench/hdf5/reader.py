@@ -18,6 +18,7 @@ import orjson
 from handbench.camera import transform_points
 from handbench.errors import FormatError
 from handbench.hdf5.format import COLUMNS, FORMAT_MAJOR
+from handbench.hdf5.parts import Part, check_parts
 from handbench.images import decode
 
 _SPLIT_ORDER = {"train": 0, "val": 1, "test": 2}
@@ -149,6 +150,10 @@ class SplitReader:
         """The HDF5 attributes of the dataset `name`."""
         return dict(self._group[name].attrs)
 
+    def array(self, name: str) -> h5py.Dataset:
+        """The HDF5 dataset `name` itself, to read parts of it; of this process alone."""
+        return self._file.array(f"{self.name}/{name}")
+
     def _read(self, name: str, rows: slice | int) -> Any:
         group = self._group
         if name not in group:
@@ -202,7 +207,7 @@ class SplitReader:
         if name not in self._offsets:
             self._offsets[name] = self._group[f"{name}_offset"][:]
         start, stop = self._offsets[name][row : row + 2]
-        return bytes(self._group[name][start:stop])
+        return bytes(self.array(name)[start:stop])
 
     def image_bytes(self, index: int) -> bytes:
         """The JPEG or PNG of a row as stored.
@@ -225,7 +230,7 @@ class SplitReader:
             If the stored bytes are damaged.
         """
         if self.storage == "raw":
-            raw: npt.NDArray[np.uint8] = self._group["image"][self._row(index)]
+            raw: npt.NDArray[np.uint8] = self.array("image")[self._row(index)]
             return raw
         return decode(self._bytes("image", index), f"{self._file.path}: {self.name}, row {index}")
 
@@ -249,7 +254,13 @@ class SplitReader:
         return transform_points(np.linalg.inv(self.column("crop")), self.column("keypoints_2d"))
 
     def source_bbox(self) -> npt.NDArray[np.float64]:
-        """(N, 4) x, y, w, h of the unpadded boxes in source pixels (crops without rotation)."""
+        """(N, 4) x, y, w, h of the unpadded boxes in source pixels.
+
+        A perspective crop does not lead a box back to a box: such files hold the source's too.
+        """
+        if self.has("source_bbox"):
+            stored: npt.NDArray[np.float64] = self.column("source_bbox")
+            return stored
         box = self.column("bbox")
         corners = np.stack([box[:, :2], box[:, :2] + box[:, 2:]], axis=1)
         moved = transform_points(np.linalg.inv(self.column("crop")), corners)
@@ -289,7 +300,8 @@ class HandFile:
     Raises
     ------
     FormatError
-        If the file is missing, no HDF5, of another format or a newer major version, or incomplete.
+        If the file is missing, no HDF5, of another format or a newer major version, incomplete, or
+        merged from files that are no longer there.
 
     Examples
     --------
@@ -300,8 +312,10 @@ class HandFile:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self._handle: h5py.File | None = None
+        self._datasets: dict[str, h5py.Dataset] = {}
         self._pid = -1
         self._split_readers: dict[str, SplitReader] = {}
+        self._parts: tuple[Part, ...] = ()
         try:
             self.attributes = self._check()
             # Other programs may have added groups of their own: a split says what its truth is.
@@ -323,6 +337,8 @@ class HandFile:
     def handle(self) -> h5py.File:
         """The open h5py file of this process."""
         if self._handle is None or self._pid != os.getpid():
+            # Between two openings the parts of a merged file may have gone.
+            check_parts(self.path, self._parts)
             # The parent's handle is left alone: closing it here would touch the parent's state.
             try:
                 self._handle = h5py.File(self.path, "r")
@@ -336,8 +352,19 @@ class HandFile:
                     f"expected a handbench HDF5 file at {self.path}, found a file that HDF5 "
                     f"cannot open ({error}); convert it again"
                 ) from error
+            self._datasets = {}
             self._pid = os.getpid()
         return self._handle
+
+    def array(self, name: str) -> h5py.Dataset:
+        """The HDF5 dataset `name` of this process, kept open: opening it again costs several reads.
+
+        A virtual one would open the files it points to each time, too.
+        """
+        handle = self.handle
+        if name not in self._datasets:
+            self._datasets[name] = handle[name]
+        return self._datasets[name]
 
     def _check(self) -> dict[str, Any]:
         attributes = dict(self.handle.attrs)
@@ -358,6 +385,10 @@ class HandFile:
             )
         if "sources" in attributes:
             attributes["sources"] = orjson.loads(attributes["sources"])
+        if "merged_from" in attributes:
+            attributes["merged_from"] = orjson.loads(attributes["merged_from"])
+            self._parts = tuple(Part(**part) for part in attributes["merged_from"])
+            check_parts(self.path, self._parts)
         attributes["dropped"] = orjson.loads(attributes.get("dropped", "{}"))
         return attributes
 
@@ -374,13 +405,14 @@ class HandFile:
         return split in self.splits
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_handle": None, "_pid": -1}
+        return {**self.__dict__, "_handle": None, "_datasets": {}, "_pid": -1}
 
     def close(self) -> None:
         """Close the file in this process; reading again opens it again."""
         if self._handle is not None and self._pid == os.getpid():
             self._handle.close()
         self._handle = None
+        self._datasets = {}
 
     def __enter__(self) -> Self:
         return self

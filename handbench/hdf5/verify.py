@@ -3,74 +3,23 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-from handbench.camera import crop_scale, project
 from handbench.errors import FormatError, HandbenchError
-from handbench.hand import FINGERS, JOINT_NAMES, UNLABELLED, bone_lengths, chirality
+from handbench.hand import JOINT_NAMES
 from handbench.hdf5.format import COLUMNS, ROOT_ATTRIBUTES
 from handbench.hdf5.reader import HandFile, SplitReader
 from handbench.images import decode, encoded_size
+from handbench.samples.checks import Check, LabelChecks, LabelRows, Verification
 from handbench.sources import manifest as manifests
 
+__all__ = ["Check", "Verification", "verify"]
+
 _DEFAULT_REPROJECTION_PX = 0.5
-_SCALE_TOLERANCE_M = 1e-4
-_PALM_RANGE_M = (0.06, 0.12)
-_FEWEST_FOR_STATISTICS = 8
 _DECODED_UNLESS_DEEP = 32
-
-
-@dataclass(frozen=True)
-class Check:
-    """One line of the report.
-
-    Attributes
-    ----------
-    split
-        Name of the split; "" for the whole file.
-    name
-        What was looked at.
-    passed
-        True, False, or None where it does not apply.
-    detail
-        What was found.
-    """
-
-    split: str
-    name: str
-    passed: bool | None
-    detail: str
-
-
-@dataclass(frozen=True)
-class Verification:
-    """All checks of a file, and what was kept and dropped.
-
-    Attributes
-    ----------
-    checks
-        In the order they were made.
-    kept
-        Split → rows.
-    dropped
-        Reason → label entries left out by the conversion.
-    """
-
-    path: Path
-    dataset: str
-    checks: list[Check]
-    kept: dict[str, int]
-    dropped: dict[str, int]
-
-    @property
-    def passed(self) -> bool:
-        """No check failed."""
-        return all(check.passed is not False for check in self.checks)
 
 
 def verify(path: Path, *, deep: bool = False) -> Verification:
@@ -124,14 +73,16 @@ def _check_root(file: HandFile) -> Iterator[Check]:
 
 
 def _check_apart(file: HandFile) -> Check:
-    """No sample stands in two splits, and no group in both `train` and `val`.
+    """No sample stands in two splits, and no group in two splits that we cut.
 
-    Official splits may share groups (`known_overlap` in the manifests); a cut of ours may not.
+    Official splits may share groups (`known_overlap` in the manifests); a cut of ours may not: that
+    of `val` from `train`, and that of all rows by `--split-by`.
     """
     shared = ""
     for one, other in itertools.combinations(file.splits, 2):
         columns = ["sample_id"]
-        if {one, other} == {"train", "val"} and file[one].has(file[one].split_unit):
+        ours = {one, other} == {"train", "val"} or "split_by" in file.attributes
+        if ours and file[one].has(file[one].split_unit):
             columns.append(file[one].split_unit)
         for column in columns:
             both = np.intersect1d(file[one].column(column), file[other].column(column))
@@ -185,20 +136,11 @@ def _check_split(file: HandFile, split: SplitReader, deep: bool) -> Iterator[Che
     unique = len(np.unique(ids))
     yield Check(split.name, "sample ids", unique == len(ids), f"{unique:,} different")
     yield _check_unit(split)
-    labels = _Labels(file, split)
-    checks: list[Callable[[], tuple[bool | None, str]]] = [
-        labels.finite,
-        labels.boxes,
-        labels.reprojection,
-        labels.depth,
-        labels.hand_size,
-        labels.scale,
-        labels.chain_order,
-        labels.side,
-    ]
-    for check in checks:
-        passed, detail = check()
-        yield Check(split.name, check.__name__.replace("_", " "), passed, detail)
+    parts = [part["dataset"] for part in file.attributes.get("merged_from", [])]
+    tolerance_px = max(map(_tolerance_px, parts or [file.dataset]))
+    labels = LabelChecks(tolerance_px, split.box_source)
+    labels.add(_labels(split))
+    yield from labels.findings(split.name)
     yield _check_images(split, deep)
 
 
@@ -225,130 +167,34 @@ def _check_unit(split: SplitReader) -> Check:
     return Check(split.name, "groups", True, f"{groups:,} different {split.cluster_unit}")
 
 
-class _Labels:
-    """Checks on the labels of one split; each returns (passed or None, what was found)."""
+def _tolerance_px(dataset: str) -> float:
+    name = dataset.removesuffix("-subset")
+    if name in manifests.names():
+        return manifests.load(name).reprojection_tolerance_px
+    return _DEFAULT_REPROJECTION_PX
 
-    def __init__(self, file: HandFile, split: SplitReader) -> None:
-        self.file = file
-        self.split = split
-        self.valid_2d = split.column("valid_2d")
-        self.valid_3d = split.column("valid_3d")
-        self.points = split.column("keypoints_2d")
-        self.xyz: npt.NDArray[np.float64] | None = None
-        if split.has("keypoints_3d") and self.valid_3d.any():
-            self.xyz = split.column("keypoints_3d").astype(np.float64)
-        self.whole_3d = self.valid_3d.all(axis=1)
 
-    def finite(self) -> tuple[bool | None, str]:
-        bad = int((~np.isfinite(self.points).all(axis=-1) & self.valid_2d).sum())
-        if self.xyz is not None:
-            bad += int((~np.isfinite(self.xyz).all(axis=-1) & self.valid_3d).sum())
-        hidden = int(((self.split.column("visibility") == UNLABELLED) & self.valid_2d).sum())
-        bad += int((~np.isfinite(self.split.column("crop")).all(axis=(1, 2))).sum())
-        stray = int((np.isfinite(self.points).any(axis=-1) & ~self.valid_2d).sum())
-        if bad or hidden or stray:
-            return (
-                False,
-                f"{bad} labelled values are not finite, {hidden} labelled but visibility 0, "
-                f"{stray} unlabelled but with coordinates",
-            )
-        if not self.valid_2d.any():
-            return None, "no labels in this split"
-        return (
-            True,
-            f"{int(self.valid_2d.sum()):,} joints labelled in 2D, {self._count_3d():,} in 3D",
-        )
-
-    def _count_3d(self) -> int:
-        return int(self.valid_3d.sum())
-
-    def boxes(self) -> tuple[bool | None, str]:
-        box = self.split.column("bbox")
-        sides = box[:, 2:]
-        bad = ~np.isfinite(box).all(axis=1) | (sides <= 0).any(axis=1)
-        if bad.any():
-            return False, f"{int(bad.sum())} without an area, first {self._name(bad)}"
-        side = np.median(sides.max(axis=1))
-        return True, f"source {self.split.box_source}, longer side median {side:.0f} px"
-
-    def reprojection(self) -> tuple[bool | None, str]:
-        if self.xyz is None or not self.split.has("camera"):
-            return None, "no 3D or no intrinsics"
-        both = self.valid_2d & self.valid_3d
-        with np.errstate(all="ignore"):
-            away = np.linalg.norm(
-                project(self.xyz, self.split.column("camera")) - self.points, axis=-1
-            )
-            away /= crop_scale(self.split.column("crop"))[:, None]
-        worst = float(np.where(both, away, 0).max(initial=0))
-        limit = self._tolerance_px()
-        # Stored 3D is float32: a relative rounding of 1e-7 at image size.
-        return worst <= limit, f"largest {worst:.4f} source px, allowed {limit:g}"
-
-    def _tolerance_px(self) -> float:
-        name = self.file.dataset.removesuffix("-subset")
-        if name in manifests.names():
-            return manifests.load(name).reprojection_tolerance_px
-        return _DEFAULT_REPROJECTION_PX
-
-    def depth(self) -> tuple[bool | None, str]:
-        if self.xyz is None:
-            return None, "no 3D"
-        nearest = float(np.where(self.valid_3d, self.xyz[..., 2], np.inf).min())
-        return nearest > 0, f"nearest joint at {nearest:.3f} m"
-
-    def hand_size(self) -> tuple[bool | None, str]:
-        if self.xyz is None or not self.whole_3d.any():
-            return None, "no 3D"
-        hands = self.xyz[self.whole_3d]
-        palm = float(np.median(np.linalg.norm(hands[:, 9] - hands[:, 0], axis=-1)))
-        low, high = _PALM_RANGE_M
-        hint = "" if low <= palm <= high else ": are the labels in metres?"
-        return low <= palm <= high, f"wrist to middle MCP, median {palm * 1e3:.1f} mm{hint}"
-
-    def scale(self) -> tuple[bool | None, str]:
-        if self.xyz is None or not self.split.has("scale"):
-            return None, "no scale"
-        bone = np.linalg.norm(self.xyz[:, 9] - self.xyz[:, 10], axis=-1)
-        away = np.abs(bone - self.split.column("scale"))[self.whole_3d]
-        worst = float(away.max(initial=0))
-        return (
-            worst < _SCALE_TOLERANCE_M,
-            f"middle proximal phalanx, largest difference {worst:.1e} m",
-        )
-
-    def chain_order(self) -> tuple[bool | None, str]:
-        """Proximal bones are longer than distal ones: fails when fingers run tip to base."""
-        points = (
-            self.xyz[self.whole_3d] if self.xyz is not None else self.points[self.valid_2d.all(1)]
-        )
-        if len(points) < _FEWEST_FOR_STATISTICS:
-            return None, f"too few whole hands ({len(points)})"
-        # Bone j-1 ends in joint j; of each finger the three bones after the knuckle.
-        mean = bone_lengths(points).mean(axis=0)
-        chains = {
-            name: mean[[joint - 1 for joint in joints[1:]]] for name, joints in FINGERS.items()
-        }
-        bad = [n for n, bones in chains.items() if not (bones > 0).all() or bones[0] <= bones[-1]]
-        return (
-            not bad,
-            f"tip-to-base order in {', '.join(bad)}?" if bad else "bones shorten towards the tips",
-        )
-
-    def side(self) -> tuple[bool | None, str]:
-        """Majority test of chirality: catches mirrored axes and swapped sides."""
-        known = self.split.column("is_right") >= 0
-        if self.xyz is None or (known & self.whole_3d).sum() < _FEWEST_FOR_STATISTICS:
-            return None, "side or 3D unknown"
-        rows = known & self.whole_3d
-        # The 3D of a mirrored image is mirrored too; `is_right` is the side of the real hand.
-        looks_right = (self.split.column("is_right") == 1) ^ self.split.column("mirrored")
-        expected = np.where(looks_right, 1, -1)
-        agree = float((np.sign(chirality(self.xyz[rows])) == expected[rows]).mean())
-        return agree > 0.5, f"{agree:.0%} of hands bend as their side should"
-
-    def _name(self, rows: npt.NDArray[np.bool_]) -> str:
-        return str(self.split.column("sample_id")[int(rows.argmax())])
+def _labels(split: SplitReader) -> LabelRows:
+    """The labels of a split; its 3D is float32, rounded by 1e-7 of the distance."""
+    optional = {
+        name: split.column(name) if split.has(name) else None
+        for name in ("keypoints_3d", "camera", "scale")
+    }
+    xyz = optional["keypoints_3d"]
+    return LabelRows(
+        sample_id=split.column("sample_id"),
+        keypoints_2d=split.column("keypoints_2d"),
+        valid_2d=split.column("valid_2d"),
+        valid_3d=split.column("valid_3d"),
+        visibility=split.column("visibility"),
+        bbox=split.column("bbox"),
+        is_right=split.column("is_right"),
+        keypoints_3d=None if xyz is None else xyz.astype(np.float64),
+        camera=optional["camera"],
+        crop=split.column("crop"),
+        mirrored=split.column("mirrored"),
+        scale=optional["scale"],
+    )
 
 
 def _check_images(split: SplitReader, deep: bool) -> Check:

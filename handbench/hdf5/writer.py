@@ -328,6 +328,15 @@ class HandFileWriter:
         self._splits[name] = SplitWriter(self._file.create_group(name), split_unit, cluster_unit)
         return self._splits[name]
 
+    def group(self, name: str) -> h5py.Group:
+        """Start the split `name` as a bare group whose datasets the caller makes."""
+        return self._file.create_group(name)
+
+    def update(self, header: Mapping[str, Any]) -> None:
+        """Set root attributes that are known only when all rows are written."""
+        for name, value in header.items():
+            self._file.attrs[name] = value
+
     def __exit__(
         self,
         kind: type[BaseException] | None,

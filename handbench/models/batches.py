@@ -60,7 +60,9 @@ class HandRows(Dataset[tuple[torch.Tensor, torch.Tensor]]):
     """Chosen rows of one or several splits whose images have one size.
 
     Indexing with a list of positions gives a whole batch: images (B, 3, H, W) uint8 RGB and the
-    positions (B,) int64. Files are opened by whichever process reads.
+    positions (B,) int64. Files are opened by whichever process reads. `names` tells the datasets
+    and splits the rows come from, as in ``freihand/train``; `weights` (N,) float64 how often each
+    is to be drawn, None where all are drawn alike.
 
     Parameters
     ----------
@@ -83,14 +85,16 @@ class HandRows(Dataset[tuple[torch.Tensor, torch.Tensor]]):
     ) -> None:
         self._files = [HandFile(path) for path, _, _ in parts]
         self._splits = [split for _, split, _ in parts]
-        labels, sizes, places, names, wheres = [], [], [], [], []
+        labels, sizes, places, weights, wheres = [], [], [], [], []
+        names: list[str] = []
         for number, (file, (_, split, chosen)) in enumerate(zip(self._files, parts)):
             reader = file[split]
             rows = np.arange(len(reader)) if chosen is None else chosen
             labels.append(_labels(reader, rows))
             sizes.append(reader.column("image_size")[rows])
             places.append(np.stack([np.full(len(rows), number), rows], axis=1))
-            names.append(f"{file.dataset}/{split}")
+            weights.append(_weights(reader, rows, str(file.path)))
+            names += [f"{dataset}/{split}" for dataset in _datasets(file, reader, rows)]
             wheres.append(f"{file.path}, split {split!r}")
             file.close()
         self._places = np.concatenate(places)
@@ -100,6 +104,8 @@ class HandRows(Dataset[tuple[torch.Tensor, torch.Tensor]]):
         self.size = _common_size(np.concatenate(sizes), where)
         self.labels = Labels(*(np.concatenate(column) for column in zip(*labels)))
         self.names = tuple(names)
+        weight = np.concatenate(weights)
+        self.weights = None if (weight == weight[0]).all() else weight
         self._cache: npt.NDArray[np.uint8] | None = None
         if cache and len(self) * self.size[0] * self.size[1] * 3 <= CACHE_BYTES:
             self._cache = np.empty((len(self), *self.size, 3), dtype=np.uint8)
@@ -141,6 +147,29 @@ def _labels(
     return reader.column("sample_id")[rows], keypoints, valid, inverse
 
 
+def _weights(
+    reader: SplitReader, rows: npt.NDArray[np.int64], where: str
+) -> npt.NDArray[np.float64]:
+    """(N,) how often each row is to be drawn, relative; 1 where the file does not say."""
+    if not reader.has("sample_weight"):
+        return np.ones(len(rows))
+    weights: npt.NDArray[np.float64] = reader.column("sample_weight")[rows]
+    bad = ~(np.isfinite(weights) & (weights > 0))
+    if bad.any():
+        raise TrainError(
+            f"expected positive numbers as sample_weight in {where}, split {reader.name!r}, found "
+            f"{weights[bad][0]:g} in row {int(rows[bad][0])}: merge the files again"
+        )
+    return weights
+
+
+def _datasets(file: HandFile, reader: SplitReader, rows: npt.NDArray[np.int64]) -> list[str]:
+    """Name the datasets of the rows: those a merged file was made of, else the file's own."""
+    if not reader.has("source_dataset"):
+        return [file.dataset]
+    return list(dict.fromkeys(reader.column("source_dataset")[rows].tolist()))
+
+
 def _common_size(sizes: npt.NDArray[np.int32], where: str) -> tuple[int, int]:
     found, counts = np.unique(sizes, axis=0, return_counts=True)
     if len(found) > 1:
@@ -159,19 +188,51 @@ class ShuffledBatches(Sampler[list[int]]):
 
     An incomplete last batch is left out: batch norm would weigh its few images too much. Other
     images fall into it next time.
+
+    Parameters
+    ----------
+    count, batch_size, seed
+        Number of positions, of those in a batch, and what the order follows from.
+    weights
+        (count,) positive: an epoch of `count` draws takes position i about
+        ``count * weights[i] / sum(weights)`` times. None: every position once.
     """
 
-    def __init__(self, count: int, batch_size: int, seed: int) -> None:
+    def __init__(
+        self,
+        count: int,
+        batch_size: int,
+        seed: int,
+        weights: npt.NDArray[np.float64] | None = None,
+    ) -> None:
         self._count, self._batch_size, self._seed = count, batch_size, seed
+        self._weights = None if weights is None else torch.from_numpy(weights)
         self.epoch = 0
 
     def __len__(self) -> int:
         return self._count // self._batch_size
 
     def __iter__(self) -> Iterator[list[int]]:
-        order = torch.randperm(self._count, generator=generator(self._seed, self.epoch, "order"))
+        random = generator(self._seed, self.epoch, "order")
+        order = torch.randperm(self._count, generator=random)
+        if self._weights is not None:
+            order = _drawn(order, self._weights[order], random)
         for batch in order[: len(self) * self._batch_size].view(-1, self._batch_size):
             yield batch.tolist()
+
+
+def _drawn(order: torch.Tensor, weights: torch.Tensor, random: torch.Generator) -> torch.Tensor:
+    """As many positions as `order` has, each as often as its weight says, in random order.
+
+    Systematic sampling: every position is drawn its expected number of times, rounded down or up.
+    Independent draws would leave out a third of the images by chance and repeat others.
+    """
+    count = len(order)
+    edges = weights.cumsum(0)
+    start = torch.rand((), generator=random, dtype=torch.float64)
+    ticks = (torch.arange(count, dtype=torch.float64) + start) * (edges[-1] / count)
+    chosen = torch.searchsorted(edges, ticks, right=True).clamp_(max=count - 1)
+    return order[chosen][torch.randperm(count, generator=random)]
 
 
 def in_order(count: int, batch_size: int) -> list[list[int]]:
@@ -246,15 +307,28 @@ def unit_ids(reader: SplitReader, blocks: int) -> npt.NDArray[np.str_]:
 
     Without ids, or with another one in every row, rows are cut into `blocks` runs of consecutive
     rows: neighbours in a recording look alike, and a random cut would put copies of training images
-    into validation.
+    into validation. Each dataset of a merged file is looked at by itself.
     """
+    origins = reader.column("source_dataset") if reader.has("source_dataset") else None
+    if origins is None:
+        return _units_of(reader, np.arange(len(reader)), blocks)
+    ids = np.empty(len(reader), dtype=object)
+    for origin in np.unique(origins):
+        rows = np.flatnonzero(origins == origin)
+        ids[rows] = [f"{origin}/{unit}" for unit in _units_of(reader, rows, blocks)]
+    return ids.astype(str)
+
+
+def _units_of(
+    reader: SplitReader, rows: npt.NDArray[np.int64], blocks: int
+) -> npt.NDArray[np.str_]:
     unit = reader.split_unit
     # A unit of one image each says nothing about which rows belong together.
     if unit != "sample_id" and reader.has(unit):
-        ids: npt.NDArray[np.str_] = reader.column(unit)
+        ids: npt.NDArray[np.str_] = reader.column(unit)[rows]
         if len(np.unique(ids)) < len(ids):
             return ids
-    count = len(reader)
+    count = len(rows)
     return (np.arange(count) * min(blocks, count) // max(count, 1)).astype(str)
 
 

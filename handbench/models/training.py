@@ -202,7 +202,7 @@ def _prepare(settings: TrainSettings, *, resume: bool) -> _Run:
         eps=ADAM_EPSILON,
         fused=device.type in ("cpu", "cuda"),
     )
-    order = ShuffledBatches(len(training), settings.batch_size, settings.seed)
+    order = ShuffledBatches(len(training), settings.batch_size, settings.seed, training.weights)
     run = _Run(
         settings=settings,
         device=device,
@@ -263,12 +263,15 @@ def _provenance(run: _Run) -> dict[str, Any]:
 
 
 def _fingerprints(settings: TrainSettings) -> list[dict[str, Any]]:
-    """What the run is trained on: file, dataset and hashes of its labels."""
-    data = []
+    """What the run is trained on: file, dataset and hashes of its labels, parts if merged."""
+    data: list[dict[str, Any]] = []
     for path in settings.data:
         with HandFile(path) as file:
             hashes = {split: file[split].truth_sha256 for split in file.splits}
-            data.append({"file": path.name, "dataset": file.dataset, "truth_sha256": hashes})
+            facts = {"file": path.name, "dataset": file.dataset, "truth_sha256": hashes}
+            if "merged_from" in file.attributes:
+                facts["merged_from"] = file.attributes["merged_from"]  # with the weights
+            data.append(facts)
     return data
 
 

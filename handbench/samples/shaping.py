@@ -1,84 +1,145 @@
-"""From the source frame to the stored frame: one homography moves image, labels and camera."""
+"""Cut blocks of rows: labels and images of the stored frame, several images at once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from handbench.camera import crop_intrinsics, crop_matrix, transform_points
 from handbench.errors import SourceError
 from handbench.images import (
-    crop_square,
-    decode,
+    crop_mask,
+    crop_picture,
     decode_mask,
+    decode_picture,
     encode_jpeg,
     encode_mask,
 )
+from handbench.samples.frames import Columns, CropSettings, Frames, frames
 from handbench.sources.block import SampleBlock
 
-# Moving a pixel by less than a millionth is no move: the image keeps its original bytes.
-_IDENTITY_TOLERANCE = 1e-6
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
 
-# A crop many times larger than its image is a wrong box, and its black border would fill memory.
-_LARGEST_CROP = 20
+__all__ = ["CropSettings", "Shaper", "Shaping", "StoredBlock"]
 
+# Handing a task to a thread costs as much as a hundredth of cutting an image.
+_IMAGES_A_TASK = 4
 
-@dataclass(frozen=True)
-class CropSettings:
-    """How rows are cut.
-
-    Attributes
-    ----------
-    size
-        Side of the stored image, px.
-    padding
-        Factor on the longer side of the box.
-    raw
-        Store decoded pixels instead of JPEG or PNG bytes.
-    """
-
-    size: int
-    padding: float
-    raw: bool = False
+T = TypeVar("T")
 
 
 @dataclass
 class StoredBlock:
-    """Rows ready for the file: columns of the stored frame, images, masks."""
+    """Rows ready for the file: columns of the stored frame, images, masks.
+
+    Attributes
+    ----------
+    damaged
+        Row of the block that was shaped → why its image cannot be read. Such rows are not here.
+    """
 
     columns: dict[str, Any]
     images: list[bytes] | npt.NDArray[np.uint8]
     masks: list[bytes] | None
+    damaged: dict[int, str] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def take(self, rows: npt.NDArray[np.intp]) -> StoredBlock:
+        """The chosen rows, in that order."""
+
+        def pick(values: Any) -> Any:
+            return [values[row] for row in rows] if isinstance(values, list) else values[rows]
+
+        columns = {name: pick(values) for name, values in self.columns.items()}
+        masks = None if self.masks is None else pick(self.masks)
+        return StoredBlock(columns, pick(self.images), masks)
+
+
+class _Photo:
+    """An encoded image that is decoded once, whichever thread comes first."""
+
+    def __init__(self, data: bytes, where: str) -> None:
+        self.data = data
+        self._where = where
+        self._lock = threading.Lock()
+        self._picture: Picture | None = None
+
+    def picture(self) -> Picture:
+        with self._lock:
+            if self._picture is None:
+                self._picture = decode_picture(self.data, self._where)
+            return self._picture
+
+
+@dataclass
+class Shaping:
+    """A block that is being cut: what :meth:`Shaper.start` began.
+
+    Attributes
+    ----------
+    block
+        As it came from the source.
+    columns
+        Of the stored frame.
+    images, image_rows
+        Tasks, each a call that gives its images, and the rows of the block these belong to.
+    masks
+        The task that cuts the masks; None where there are none.
+    """
+
+    block: SampleBlock
+    columns: dict[str, Any]
+    images: list[Callable[[], list[Any]]]
+    image_rows: list[list[int]]
+    masks: Callable[[], list[bytes]] | None
 
 
 class Shaper:
-    """Cuts blocks of rows, several images at once.
+    """Cuts blocks of rows.
 
     Parameters
     ----------
     settings
-        Size, padding, storage.
+        Size, padding, kind of crop, storage.
     workers
         Threads. Pillow decodes, resizes and encodes outside Python's lock, so threads are as fast
         as processes here and need no copies; the result does not depend on their number.
+    attributes
+        HDF5 attributes of the source's optional columns: they say what MANO's numbers mean.
+    lenient
+        Leave out rows whose image cannot be decoded instead of raising.
     """
 
-    def __init__(self, settings: CropSettings, workers: int = 1) -> None:
+    def __init__(
+        self,
+        settings: CropSettings,
+        workers: int = 1,
+        attributes: dict[str, dict[str, Any]] | None = None,
+        *,
+        lenient: bool = False,
+    ) -> None:
         self.settings = settings
+        self.columns = Columns(settings, attributes or {})
+        self._lenient = lenient
         self._pool = ThreadPoolExecutor(workers) if workers > 1 else None
+        self._last: _Photo | None = None
 
     def close(self) -> None:
         """Stop the threads."""
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
 
-    def _map(self, function: Callable[[int], Any], rows: Iterable[int]) -> list[Any]:
-        return list((self._pool.map if self._pool else map)(function, rows))
+    def notes(self) -> list[str]:
+        """Sentences about labels that could not come along."""
+        return self.columns.notes()
 
     def shape(self, block: SampleBlock) -> StoredBlock:
         """Cut one block.
@@ -86,92 +147,99 @@ class Shaper:
         Raises
         ------
         SourceError
-            If a box has no area, or an image cannot be decoded.
+            If an image cannot be decoded.
         """
-        self._check_boxes(block)
-        size = self.settings.size
-        crop = crop_matrix(block.bbox, self.settings.padding, size)
-        unchanged = (np.abs(crop - np.eye(3)) < _IDENTITY_TOLERANCE).all(axis=(1, 2)) & (
-            block.image_size == size
-        ).all(axis=1)
-        crop[unchanged] = np.eye(3)
-        images = self._images(block, crop, unchanged)
+        return self.finish(self.start(block))
+
+    def start(self, block: SampleBlock) -> Shaping:
+        """Begin to cut a block; the threads, if any, work on while the caller does other things."""
+        frame = frames(block, self.settings)
+        columns = self.columns.moved(block, frame)
+        groups = self._photos(block, frame)
+        parts = [groups[at : at + _IMAGES_A_TASK] for at in range(0, len(groups), _IMAGES_A_TASK)]
+        image_rows = [[row for _, rows in part for row in rows] for part in parts]
         masks = None
         if block.masks is not None:
             encoded = block.masks
-            masks = self._map(
-                lambda row: _stored_mask(encoded[row], crop[row], size, block.sample_id[row]),
-                range(len(block)),
+            masks = self._later(
+                lambda: [
+                    _stored_mask(encoded[row], frame, row, self.settings.size, block.sample_id[row])
+                    for row in range(len(block))
+                ]
             )
-        return StoredBlock(self._columns(block, crop), images, masks)
+        images = [self._later(self._cutter(frame, part)) for part in parts]
+        return Shaping(block, columns, images, image_rows, masks)
 
-    def _check_boxes(self, block: SampleBlock) -> None:
-        side = block.bbox[:, 2:]
-        bad = ~(np.isfinite(block.bbox).all(axis=1) & (side > 0).all(axis=1))
-        if bad.any():
-            row = int(bad.argmax())
-            raise SourceError(
-                f"expected a box with an area for {block.sample_id[row]}, found x, y, w, h = "
-                f"{block.bbox[row].round(2).tolist()}; correct or remove this annotation"
-            )
-        wide = self.settings.padding * side.max(axis=1)
-        huge = wide > _LARGEST_CROP * block.image_size.max(axis=1)
-        if huge.any():
-            row = int(huge.argmax())
-            raise SourceError(
-                f"the crop of {block.sample_id[row]} would be {wide[row]:,.0f} px wide, its image "
-                f"has {block.image_size[row, 1]}×{block.image_size[row, 0]} px: is the box in px?"
-            )
-
-    def _images(
-        self,
-        block: SampleBlock,
-        crop: npt.NDArray[np.float64],
-        unchanged: npt.NDArray[np.bool_],
-    ) -> list[bytes] | npt.NDArray[np.uint8]:
-        settings = self.settings
-
-        def stored_pixels(row: int) -> npt.NDArray[np.uint8]:
-            pixels = decode(block.images[row], block.sample_id[row])
-            return pixels if unchanged[row] else crop_square(pixels, crop[row], settings.size)
-
-        def stored_bytes(row: int) -> bytes:
-            return block.images[row] if unchanged[row] else encode_jpeg(stored_pixels(row))
-
-        rows = range(len(block))
+    def finish(self, begun: Shaping) -> StoredBlock:
+        """The block, once all its images are cut; raises as :meth:`shape`."""
+        block, settings = begun.block, self.settings
+        images: list[Any] = list(block.images)
+        damaged: dict[int, str] = {}
+        for cut, rows in zip(begun.images, begun.image_rows):
+            for row, image in zip(rows, cut()):
+                if isinstance(image, SourceError):
+                    if not self._lenient:
+                        raise image
+                    damaged[row] = str(image)
+                images[row] = image
+        masks = None if begun.masks is None else begun.masks()
+        kept = np.array([row for row in range(len(block)) if row not in damaged], dtype=np.intp)
+        stored = StoredBlock(begun.columns, images, masks)
+        if damaged:
+            stored = stored.take(kept)
+            stored.damaged = damaged
         if settings.raw:
-            return np.stack(self._map(stored_pixels, rows))
-        if unchanged.all():
-            return block.images
-        return self._map(stored_bytes, rows)
+            shape = (settings.size, settings.size, 3)
+            stored.images = np.array(stored.images, dtype=np.uint8).reshape(-1, *shape)
+        return stored
 
-    def _columns(self, block: SampleBlock, crop: npt.NDArray[np.float64]) -> dict[str, Any]:
-        corners = np.stack([block.bbox[:, :2], block.bbox[:, :2] + block.bbox[:, 2:]], axis=1)
-        moved = transform_points(crop, corners)
-        columns: dict[str, Any] = {
-            "sample_id": block.sample_id,
-            "image_size": np.full((len(block), 2), self.settings.size, dtype=np.int32),
-            "keypoints_2d": transform_points(crop, block.keypoints_2d),
-            "valid_2d": block.valid_2d,
-            "valid_3d": block.valid_3d,
-            "visibility": block.visibility,
-            "crop": crop,
-            "bbox": np.concatenate([moved[:, 0], moved[:, 1] - moved[:, 0]], axis=1),
-            "is_right": block.is_right,
-            "mirrored": np.zeros(len(block), dtype=bool),
-            **block.ids,
-            **block.extra,
-        }
-        if block.keypoints_3d is not None:
-            columns["keypoints_3d"] = block.keypoints_3d.astype(np.float32)
-        if block.camera is not None:
-            columns["camera"] = crop_intrinsics(crop, block.camera)
-        return columns
+    def _photos(self, block: SampleBlock, frame: Frames) -> list[tuple[_Photo, list[int]]]:
+        """Rows that need work by the photo they show, so that each photo is decoded once."""
+        groups: dict[int, tuple[_Photo, list[int]]] = {}
+        for row, data in enumerate(block.images):
+            if frame.unchanged[row] and not self.settings.raw:
+                continue
+            if id(data) not in groups:
+                # The hands of one photo may be parted by the end of a block.
+                goes_on = self._last is not None and self._last.data == data
+                photo = self._last if goes_on else None
+                groups[id(data)] = (photo or _Photo(data, block.sample_id[row]), [])
+            groups[id(data)][1].append(row)
+        self._last = groups[id(block.images[-1])][0] if id(block.images[-1]) in groups else None
+        return list(groups.values())
+
+    def _cutter(
+        self, frame: Frames, part: list[tuple[_Photo, list[int]]]
+    ) -> Callable[[], list[Any]]:
+        def cut() -> list[Any]:
+            done: list[Any] = []
+            for photo, rows in part:
+                try:
+                    picture = photo.picture()
+                except SourceError as error:
+                    done += [error] * len(rows)
+                    continue
+                done += [self._stored(picture, frame, row) for row in rows]
+            part.clear()  # the decoded photos are not needed any more
+            return done
+
+        return cut
+
+    def _stored(self, picture: Picture, frame: Frames, row: int) -> bytes | npt.NDArray[np.uint8]:
+        if not frame.unchanged[row]:
+            picture = crop_picture(picture, frame.crop[row], self.settings.size)
+        return np.asarray(picture) if self.settings.raw else encode_jpeg(picture)
+
+    def _later(self, work: Callable[[], list[T]]) -> Callable[[], list[T]]:
+        """`work` begun in a thread, where there are threads; call the result to get its own."""
+        if self._pool is None:
+            return work
+        future: Future[list[T]] = self._pool.submit(work)
+        return future.result
 
 
-def _stored_mask(data: bytes, crop: npt.NDArray[np.float64], size: int, where: str) -> bytes:
+def _stored_mask(data: bytes, frame: Frames, row: int, size: int, where: str) -> bytes:
     mask = decode_mask(data, f"the mask of {where}")
-    if mask.shape == (size, size) and np.array_equal(crop, np.eye(3)):
+    if mask.shape == (size, size) and np.array_equal(frame.crop[row], np.eye(3)):
         return encode_mask(mask)
-    grey = np.repeat(mask[..., None].astype(np.uint8) * 255, 3, axis=2)
-    return encode_mask(crop_square(grey, crop, size)[..., 0] >= 128)
+    return encode_mask(crop_mask(mask, frame.crop[row], size))

@@ -101,7 +101,9 @@ def _pixels(matched: Matched, metric: Metric) -> Floats:
     else:
         errors = keypoint_errors(points, truth.keypoints, truth.valid)
     if metric.frame == "stored":
-        errors = errors * crop_scale(truth.crop)[:, None]
+        # Stored images are square: the scale in their middle stands for the whole crop.
+        middle = np.repeat((truth.stored_width[:, None] - 1) / 2, 2, axis=1)
+        errors = errors * crop_scale(truth.crop, middle)[:, None]
     return errors
 
 

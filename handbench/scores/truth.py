@@ -193,7 +193,7 @@ def read_truth(data: HandFile, split: str, *, vertices: bool = False) -> Truth:
         keypoints_3d=points_3d,
         to_source_3d=to_source,
         image_id=_image_ids(reader),
-        image_px=size.max(axis=1) / crop_scale(crop),
+        image_px=size.max(axis=1) / crop_scale(crop, (size[:, ::-1] - 1) / 2),
         crop_sha256=reader.crop_sha256(),
         known=frozenset(reader.column("sample_id").tolist()),
         hand_type=optional("hand_type"),

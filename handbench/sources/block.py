@@ -121,6 +121,10 @@ class Source(Protocol):
         """Rows of a split in the official order, at most `limit`, with the asked-for extras."""
         ...
 
+    def at(self, split: str, rows: npt.NDArray[np.intp]) -> SampleBlock:
+        """The chosen rows of a split without extras: no other image is read."""
+        ...
+
     def column_attributes(self) -> dict[str, dict[str, Any]]:
         """HDF5 attributes of optional columns, by column name."""
         ...

@@ -260,40 +260,49 @@ class FreiHAND:
         columns = self._optional_columns(native, extras, image_ids)
         with_masks = "mask" in extras and self._raw.has(f"{native.native}/mask")
         self._note_absent(native.native, extras)
-        known = native.xyz is not None
-        xyz = (
-            self.manifest.to_canonical_3d(native.xyz)
-            if native.xyz is not None
-            else np.full((native.annotations, NUM_JOINTS, 3), np.nan)
-        )
-        uv = project(xyz, native.camera)
         for start in range(0, len(image_ids), _BLOCK_ROWS):
             ids = image_ids[start : start + _BLOCK_ROWS]
             rows = ids % native.annotations
-            numbers = [f"{i:08d}" for i in ids.tolist()]
-            names = [f"{native.native}/rgb/{number}.jpg" for number in numbers]
-            images = [self._raw.read(name) for name in names]
-            size = encoded_sizes(images, names, str(self._raw.path))
-            valid = np.full((len(ids), NUM_JOINTS), known)
-            visibility = VISIBILITY_UNKNOWN if known else UNLABELLED
-            yield SampleBlock(
-                sample_id=[f"{native.native}/{number}" for number in numbers],
-                images=images,
-                image_size=size,
-                keypoints_2d=uv[rows],
-                valid_2d=valid,
-                valid_3d=valid,
-                visibility=np.full((len(ids), NUM_JOINTS), visibility, dtype=np.uint8),
-                bbox=image_box(size[:, 1], size[:, 0]),
-                is_right=np.ones(len(ids), dtype=np.int8),
-                keypoints_3d=xyz[rows] if known else None,
-                camera=native.camera[rows],
-                masks=[self._raw.read(f"{native.native}/mask/{r:08d}.jpg") for r in rows]
-                if with_masks
-                else None,
-                ids={"instant_id": [native.instant[row] for row in rows]},
-                extra={name: values[rows] for name, values in columns.items()},
-            )
+            block = self._labelled_images(native, ids)
+            if with_masks:
+                names = [f"{native.native}/mask/{row:08d}.jpg" for row in rows]
+                block.masks = [self._raw.read(name) for name in names]
+            block.extra = {name: values[rows] for name, values in columns.items()}
+            yield block
+
+    def at(self, split: str, rows: npt.NDArray[np.intp]) -> SampleBlock:
+        """The chosen rows of `split` without extras."""
+        return self._labelled_images(self._native[split], self._image_ids(split)[rows])
+
+    def _labelled_images(self, native: _Native, ids: npt.NDArray[np.intp]) -> SampleBlock:
+        """Images by id with their labels; those of one annotation have the same labels."""
+        rows = ids % native.annotations
+        known = native.xyz is not None
+        xyz = (
+            self.manifest.to_canonical_3d(native.xyz[rows])
+            if native.xyz is not None
+            else np.full((len(ids), NUM_JOINTS, 3), np.nan)
+        )
+        numbers = [f"{i:08d}" for i in ids.tolist()]
+        names = [f"{native.native}/rgb/{number}.jpg" for number in numbers]
+        images = [self._raw.read(name) for name in names]
+        size = encoded_sizes(images, names, str(self._raw.path))
+        valid = np.full((len(ids), NUM_JOINTS), known)
+        visibility = VISIBILITY_UNKNOWN if known else UNLABELLED
+        return SampleBlock(
+            sample_id=[f"{native.native}/{number}" for number in numbers],
+            images=images,
+            image_size=size,
+            keypoints_2d=project(xyz, native.camera[rows]),
+            valid_2d=valid,
+            valid_3d=valid,
+            visibility=np.full((len(ids), NUM_JOINTS), visibility, dtype=np.uint8),
+            bbox=image_box(size[:, 1], size[:, 0]),
+            is_right=np.ones(len(ids), dtype=np.int8),
+            keypoints_3d=xyz if known else None,
+            camera=native.camera[rows],
+            ids={"instant_id": [native.instant[row] for row in rows]},
+        )
 
     def _note_absent(self, native: str, extras: frozenset[str]) -> None:
         files = {"mask": "/mask", "vertices": "_verts.json", "mano": "_mano.json"}

@@ -30,7 +30,7 @@ class Archive:
     file, url
         Its name, and where it is offered ("" where only behind a form).
     size_bytes
-        Published or recorded size.
+        Published or recorded size; 0 where nobody says.
     sha256
         Checksum, "" where none is published.
     note
@@ -38,7 +38,7 @@ class Archive:
     """
 
     file: str
-    size_bytes: int
+    size_bytes: int = 0
     url: str = ""
     sha256: str = ""
     note: str = ""
@@ -93,6 +93,7 @@ class Manifest:
     known_overlap: tuple[str, ...] = ()
     traps: tuple[str, ...] = ()
     instructions: str = ""
+    labels_3d: str = "always"
     image_size: tuple[int, ...] = field(default=())
     label_noise_px: float | None = None
     label_noise_mm: float | None = None

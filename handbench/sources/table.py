@@ -155,6 +155,10 @@ class TableSource:
         for start in range(0, stop, _BLOCK_ROWS):
             yield self._block(table.take(slice(start, min(start + _BLOCK_ROWS, stop))), extras)
 
+    def at(self, split: str, rows: npt.NDArray[np.intp]) -> SampleBlock:
+        """The chosen rows of `split` without extras."""
+        return self._block(self._tables[split].take(rows), frozenset())
+
     def _block(self, part: HandTable, extras: frozenset[str]) -> SampleBlock:
         read = {name: self._files.read(name) for name in dict.fromkeys(part.file_name)}
         unique = list(read)

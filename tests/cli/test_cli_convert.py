@@ -203,7 +203,25 @@ def test_dry_run_writes_nothing_and_ignores_the_target(freihand_dir: Path, tmp_p
         (["freihand", "--limit", "0"], "0 is not in the range x>=1"),
         (["freihand", "--size", "4"], "4 is not in the range x>=8"),
         (["freihand", "--padding", "0"], "0.0 is not in the range x>0"),
-        (["freihand", "--crop", "perspective"], "'perspective' is not"),
+        (["freihand", "--crop", "round"], "'round' is not one of 'affine', 'perspective'"),
+        (["freihand", "--min-valid", "22"], "22 is not in the range 1<=x<=21"),
+        (["freihand", "--split-by", "image"], "'image' is not one of 'subject', 'sequence', 'ins"),
+        (["freihand", "--seed", "1"], "--seed needs --split-by"),
+        (["freihand", "--ratios", "1,1,1"], "--ratios needs --split-by"),
+        (
+            ["freihand", "--split-by", "instant", "--ratios", "8,2"],
+            "--ratios takes three shares of train, val and test such as 0.8,0.1,0.1, not '8,2'",
+        ),
+        (["freihand", "--split-by", "instant", "--ratios", "0,0,0"], "--ratios takes three shares"),
+        (["freihand", "--split-by", "instant", "--ratios", "a,b,c"], "--ratios takes three shares"),
+        (["freihand", "--split-by", "instant", "--ratios", "2,-1,0"], "--ratios takes three share"),
+        (["freihand", "--split-by", "instant", "--ratios", "1,nan,0"], "--ratios takes three sha"),
+        (["freihand", "--only", "subject=3"], "--only takes COLUMN=ID,... with a column among sam"),
+        (["freihand", "--only", "subject_id"], "--only takes COLUMN=ID,..."),
+        (
+            ["freihand", "--cameras", "a", "--only", "camera_id=b"],
+            "camera_id is chosen twice",
+        ),
     ],
 )
 def test_wrong_usage(arguments: list[str], message: str):
@@ -214,6 +232,153 @@ def test_unknown_split_and_version(freihand_dir: Path, tmp_path: Path):
     arguments = ("freihand", "--source", freihand_dir, "--out", tmp_path / "a.h5")
     assert "no split 'tset'; it has test, train, val" in failure(*arguments, "--splits", "tset")
     assert "no version is called '4'" in failure(*arguments, "--versions", "4")
+
+
+# -- crops, choice of rows, splits -------------------------------------------------------------
+
+
+def test_perspective_crops_pass_verify(freihand_dir: Path, tmp_path: Path):
+    out = tmp_path / "a.h5"
+    converted(
+        "freihand", "--source", freihand_dir, "--out", out, "--crop", "perspective",
+        "--mirror-left", "--with", "mano,vertices,mask", "--size", 96,
+    )  # fmt: skip
+    assert run("verify", "--deep", out).returncode == 0
+    with HandFile(out) as file:
+        assert file["train"].has("crop_rotation")
+        assert not file["train"].column("mirrored").any()  # all hands are right ones
+
+
+def test_dealing_out_anew(freihand_dir: Path, tmp_path: Path):
+    out = tmp_path / "a.h5"
+    arguments = (
+        "freihand", "--source", freihand_dir, "--out", out, "--size", 32,
+        "--split-by", "instant", "--ratios", "6,2,2", "--seed", 4,
+    )  # fmt: skip
+    planned = converted(*arguments, "--dry-run")
+    done = converted(*arguments)
+    # 6 moments of the training split and 8 evaluation images.
+    assert done.stdout.endswith("instant_id: train 8, val 3, test 3; none stands in two splits\n")
+    told = ", ".join(f"{split} {count}" for split, count in rows(out).items())
+    assert f"dealt out by instant_id: {told} samples" in planned.stdout
+    with HandFile(out) as file:
+        moments = [set(file[split].column("instant_id")) for split in file.splits]
+        assert [len(moment) for moment in moments] == [8, 3, 3]
+        assert len(set.union(*moments)) == 14
+    assert run("verify", out).returncode == 0
+
+
+def test_splitting_by_what_a_dataset_does_not_tell(freihand_dir: Path, tmp_path: Path):
+    message = failure(
+        "freihand", "--source", freihand_dir, "--out", tmp_path / "a.h5", "--split-by", "subject"
+    )
+    assert "expected subject_id for every row to split by it, found only the columns insta" in (
+        message
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_choosing_rows(freihand_dir: Path, tmp_path: Path):
+    out = tmp_path / "a.h5"
+    moment = "training/instant-00000002"
+    result = converted(
+        "freihand", "--source", freihand_dir, "--out", out, "--splits", "train,val",
+        "--only", f"instant_id={moment}", "--min-valid", 21, "--size", 32,
+    )  # fmt: skip
+    assert "note: left out: 28 × instant_id not chosen" in result.stderr
+    assert sum(rows(out).values()) == 4
+    other = tmp_path / "b.h5"
+    cameras = failure("freihand", "--source", freihand_dir, "--out", other, "--views", "1")
+    assert "expected camera_id for every row, to choose by it" in cameras
+
+
+def outside(folder: Path, name: str = "{:05d}.jpg") -> FakeCOCO:
+    fake = write_coco(folder, 4, name=name)
+    fake.data["annotations"][1]["bbox"] = [300, 20, 50, 50]
+    fake.data["annotations"][2]["bbox"] = [-90, 20, 50, 50]
+    fake.save()
+    return fake
+
+
+def test_hands_outside_their_image_stop_or_are_listed(tmp_path: Path):
+    fake = outside(tmp_path)
+    arguments = (
+        "coco", "--annotations", fake.annotations, "--images-dir", fake.images,
+        "--out", tmp_path / "a.h5", "--size", 48,
+    )  # fmt: skip
+    message = failure(*arguments)
+    assert "expected the hand 00001 in its image of 224×224 px, found its box" in message
+    assert not (tmp_path / "a.h5").exists()
+    result = converted(*arguments, "--skip-bad")
+    listed = [line for line in result.stderr.splitlines() if line.startswith("left out: ")]
+    assert ["00001" in listed[0], "00002" in listed[1], len(listed)] == [True, True, 2]
+    assert "note: left out: 2 × hand outside its image" in result.stderr
+    assert rows(tmp_path / "a.h5") == {"test": 2}
+    with HandFile(tmp_path / "a.h5") as file:
+        assert file.attributes["dropped"] == {"hand outside its image": 2}
+
+
+def test_a_shortened_dataset_lands_under_its_own_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from handbench.hdf5 import convert as module
+    from handbench.sources.freihand import FreiHAND
+
+    fake = write_freihand(tmp_path / "raw" / "freihand", instants=(1,), evaluation=3, versions=1)
+    monkeypatch.setattr(FreiHAND, "_dataset_name", lambda _: "freihand")  # as if complete
+    converted("freihand", "--splits", "test", "--skip-bad", home=tmp_path)
+    assert rows(tmp_path / "datasets" / "freihand.h5") == {"test": 3}
+    image = fake.folder / "evaluation" / "rgb" / "00000001.jpg"
+    data = image.read_bytes()
+    image.write_bytes(data[:2] + b"\xff\xc0\x00\x11\x08\x00\xe0\x00\xe0" + data[-400:])
+    arguments = ("freihand", "--splits", "test", "--size", 32, "--skip-bad", "--overwrite")
+    converted(*arguments, home=tmp_path)
+    assert rows(tmp_path / "datasets" / "freihand-subset.h5") == {"test": 2}
+    assert rows(tmp_path / "datasets" / "freihand.h5") == {"test": 3}  # the whole one stays
+    names = {path.name for path in (tmp_path / "datasets").iterdir()}
+    assert names == {"freihand.h5", "freihand-subset.h5"}
+    # Before an hour's work, not after it.
+    monkeypatch.setattr(module, "Shaper", None)
+    (tmp_path / "datasets" / "freihand.h5").unlink()
+    message = failure(*arguments[:-1], home=tmp_path)
+    assert "freihand-subset.h5 exists already" in message
+
+
+def test_dry_run_counts_what_would_be_stored(fake_coco: FakeCOCO, tmp_path: Path):
+    arguments = (
+        "coco", "--annotations", fake_coco.annotations, "--images-dir", fake_coco.images,
+        "--out", tmp_path / "a.h5",
+    )  # fmt: skip
+    sizes = []
+    for options in (["--size", 48], ["--size", 224], ["--size", 224, "--image-storage", "raw"]):
+        told = converted(*arguments, *options, "--dry-run").stdout
+        assert "test: 10 samples, about" in told
+        assert "MB free" in told
+        converted(*arguments, *options, "--overwrite")
+        stored = (tmp_path / "a.h5").stat().st_size / 1e6
+        estimate = float(told.split("about ")[1].split(" MB")[0])
+        assert 0.5 * stored - 0.1 < estimate < 1.5 * stored
+        sizes.append(estimate)
+        (tmp_path / "a.h5").unlink()
+    assert sizes == sorted(sizes)
+    narrowed = converted(*arguments, "--min-valid", 3, "--dry-run").stdout
+    assert "test: at most 10 samples" in narrowed
+
+
+def test_dry_run_says_when_the_disk_is_full(
+    fake_coco: FakeCOCO, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from handbench.cli import convert_plan
+
+    class Full:
+        free = 10
+
+    monkeypatch.setattr(convert_plan.shutil, "disk_usage", lambda _: Full)
+    result = converted(
+        "coco", "--annotations", fake_coco.annotations, "--images-dir", fake_coco.images,
+        "--out", tmp_path / "a.h5", "--dry-run",
+    )  # fmt: skip
+    assert f"note: the disk of {tmp_path} has not enough room" in result.stderr
 
 
 # -- coco --------------------------------------------------------------------------------------

@@ -78,7 +78,7 @@ def test_version():
 def test_success_writes_to_stdout_only(freihand_file: Path):
     done = run("verify", freihand_file)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "kept: train 24, val 8, test 8" in done.stdout
+    assert "  kept    24  train\n  kept     8  val\n" in done.stdout
 
 
 def test_failure_is_one_sentence_on_stderr(tmp_path: Path):

@@ -103,3 +103,17 @@ def write_coco(
     fake = FakeCOCO(folder / "annotations.json", images_dir, data, uv, xyz, camera)
     fake.save()
     return fake
+
+
+def write_fake(folder: Path, name: str) -> list[str]:
+    """A small dataset for the contract tests; returns what follows ``handbench convert NAME``.
+
+    Parameters
+    ----------
+    folder
+        Empty; paths in the words lie below it.
+    name
+        Dataset, where several share this layout.
+    """
+    fake = write_coco(folder / "data")
+    return ["--annotations", str(fake.annotations), "--images-dir", str(fake.images)]

@@ -243,3 +243,17 @@ def read_json(path: Path) -> Any:
 def write_json(path: Path, value: Any) -> None:
     """Write a file with the standard library, which writes NaN as `NaN`."""
     path.write_text(json.dumps(value), encoding="utf-8")
+
+
+def write_fake(folder: Path, name: str) -> list[str]:
+    """A small dataset for the contract tests; returns what follows ``handbench convert NAME``.
+
+    Parameters
+    ----------
+    folder
+        Empty; paths in the words lie below it.
+    name
+        Dataset, where several share this layout.
+    """
+    marker = None if name == "freihand" else name
+    return ["--source", str(write_freihand(folder / "data", marker=marker).folder)]

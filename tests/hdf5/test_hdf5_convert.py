@@ -18,13 +18,14 @@ from handbench.hdf5.verify import verify
 from handbench.heatmaps import gaussian_targets
 from handbench.images import decode
 from handbench.sources import coco, freihand, manifest
+from handbench.sources.own_data import OwnData
 
 
 def freihand_source(folder: Path, **options: Any) -> freihand.FreiHAND:
     return freihand.open_source(folder, manifest.load("freihand"), **options)
 
 
-def coco_source(fake: FakeCOCO, **options: Any) -> coco.COCO:
+def coco_source(fake: FakeCOCO, **options: Any) -> OwnData:
     return coco.open_source(
         {"test": fake.annotations}, fake.images, manifest.load("coco"), **options
     )

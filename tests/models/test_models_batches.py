@@ -10,6 +10,7 @@ import torch
 from generators.tiny_hdf5 import tiny_hands, write_tiny
 
 from handbench.errors import TrainError
+from handbench.hdf5.merge import Input, merge
 from handbench.hdf5.reader import HandFile
 from handbench.models.batches import (
     HandRows,
@@ -110,6 +111,81 @@ def test_order_follows_from_seed_and_epoch_and_covers_everything() -> None:
     assert epoch(1) == epoch(1)
     assert epoch(0) != epoch(1)
     assert epoch(0) != epoch(0, seed=4)
+
+
+def counts(weights: np.ndarray, epoch: int = 0, seed: int = 3) -> np.ndarray:
+    batches = ShuffledBatches(len(weights), 1, seed, weights)
+    batches.epoch = epoch
+    return np.bincount(np.concatenate(list(batches)), minlength=len(weights))
+
+
+def test_rows_are_drawn_as_often_as_their_weights_say() -> None:
+    weights = np.repeat([1.0, 2.5, 0.1], [40, 20, 40])
+    expected = 100 * weights / weights.sum()
+    drawn = counts(weights)
+    assert drawn.sum() == 100
+    assert (np.abs(drawn - expected) < 1).all()
+    total = sum(counts(weights, epoch) for epoch in range(400))
+    np.testing.assert_allclose(total / 400, expected, atol=0.12)
+
+
+def test_weighted_order_follows_from_seed_and_epoch_and_is_mixed() -> None:
+    weights = np.repeat([1.0, 3.0], [50, 50])
+
+    def order(epoch: int, seed: int = 3) -> list[int]:
+        batches = ShuffledBatches(100, 10, seed, weights)
+        batches.epoch = epoch
+        return [position for batch in batches for position in batch]
+
+    assert order(0) == order(0)
+    assert order(0) != order(1)
+    assert order(0) != order(0, seed=4)
+    # Copies of an image are not neighbours, and both halves are everywhere.
+    late = np.array(order(0)) >= 50
+    assert 0.5 < late[:50].mean() < 0.95
+    assert np.mean(np.diff(order(0)) == 0) < 0.1
+
+
+def test_equal_weights_change_no_bit(tmp_path: Path, tiny: Path) -> None:
+    plain = list(ShuffledBatches(10, 5, 3))
+    assert plain == list(ShuffledBatches(10, 5, 3, None))
+    random = torch.randperm(10, generator=generator(3, 0, "order"))
+    assert [position for batch in plain for position in batch] == random.tolist()
+    assert HandRows([(tiny, "train", None)]).weights is None
+    other = write_tiny(tmp_path / "b.h5", {"train": 3}, size=32, seed=9, dataset="other")
+    same = merge([Input(tiny, 2), Input(other, 2)], tmp_path / "same.h5").path
+    assert HandRows([(same, "train", None)]).weights is None
+
+
+def test_rows_of_a_merged_file(tmp_path: Path, tiny: Path) -> None:
+    other = write_tiny(tmp_path / "b.h5", {"train": 3}, size=32, seed=9, dataset="other")
+    path = merge([Input(tiny), Input(other, 4)], tmp_path / "both.h5").path
+    rows = HandRows([(path, "train", np.array([0, 13, 14])), (tiny, "test", None)])
+    assert rows.names == ("tiny/train", "other/train", "tiny/test")
+    assert rows.weights is not None
+    assert rows.weights.tolist() == [1, 4, 4, 1, 1, 1, 1]
+    images, _ = tiny_hands(3, 32, seed=9)
+    np.testing.assert_array_equal(rows[[2]][0][0].permute(1, 2, 0), images[2])
+
+
+def test_a_weight_that_is_none_is_refused(tmp_path: Path) -> None:
+    path = write_tiny(tmp_path / "a.h5", {"train": 3}, size=32)
+    with h5py.File(path, "r+") as file:
+        file["train/sample_weight"] = np.array([1.0, 0.0, 2.0])
+    with pytest.raises(
+        TrainError, match=r"positive numbers as sample_weight in .*found 0 in row 1"
+    ):
+        HandRows([(path, "train", None)])
+
+
+def test_each_dataset_of_a_merged_file_has_units_of_its_own(tmp_path: Path, tiny: Path) -> None:
+    # `tiny` has pairs, `other` a unit for every row: its neighbours stay together.
+    other = write_tiny(tmp_path / "b.h5", {"train": 4}, size=32, unit="sample_id", dataset="other")
+    path = merge([Input(tiny), Input(other)], tmp_path / "both.h5").path
+    with HandFile(path) as file:
+        ids = unit_ids(file["train"], 2).tolist()
+    assert ids[:2] == ["tiny/tiny/train-0"] * 2
+    assert ids[12:] == ["other/0", "other/0", "other/1", "other/1"]
 
 
 def test_an_incomplete_batch_is_left_out_of_training_only() -> None:

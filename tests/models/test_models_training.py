@@ -12,6 +12,7 @@ import torch
 from generators.tiny_hdf5 import write_tiny
 
 from handbench.errors import TrainError
+from handbench.hdf5.merge import Input, merge
 from handbench.hdf5.reader import HandFile
 from handbench.metrics import epe, keypoint_errors
 from handbench.models.batches import HandRows
@@ -148,6 +149,26 @@ def test_resuming_on_other_labels_is_refused(
     torch.save(values, tmp_path / "run" / "last.pt")
     with pytest.raises(TrainError, match=r"started on other labels than .*other\.h5 now holds"):
         train(dataclasses.replace(moved, data=(other,)), resume=True)
+
+
+def test_a_merged_file_is_trained_on_by_weight(
+    data: Path, settings: TrainSettings, tmp_path: Path
+) -> None:
+    other = write_tiny(tmp_path / "b.h5", {"train": 4}, size=32, seed=7, dataset="other")
+
+    def merged(weight: float) -> Path:
+        inputs = [Input(data), Input(other, weight)]
+        return merge(inputs, tmp_path / "both.h5", overwrite=True).path
+
+    own = dataclasses.replace(settings, data=(merged(3.0),), out=tmp_path / "run")
+    train(own, stop_after=1)
+    assert load_model(own.out).training_data == ("tiny/train", "other/train")
+    origin = json.loads((own.out / "provenance.json").read_text())
+    assert [part["weight"] for part in origin["data"][0]["merged_from"]] == [1.0, 3.0]
+    train(own, stop_after=2, resume=True)
+    merged(2.0)
+    with pytest.raises(TrainError, match=r"was started on other labels than .*both.h5 now holds"):
+        train(own, resume=True)
 
 
 def test_there_must_be_a_run_to_resume(settings: TrainSettings, tmp_path: Path) -> None:

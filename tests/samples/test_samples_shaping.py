@@ -134,14 +134,36 @@ def test_a_damaged_image_is_named(block: SampleBlock, workers: int):
         shaped(block, workers=workers)
 
 
-@pytest.mark.parametrize("box", [[1, 1, 0, 0], [1, 1, -5, 5], [np.nan, 1, 5, 5], [1, 1, 5, np.inf]])
-def test_a_box_without_area_is_named(block: SampleBlock, box: list[float]):
-    block.bbox[4] = box
-    with pytest.raises(SourceError, match=r"box with an area for 00004, .*; correct or remove"):
-        shaped(block)
+def test_damaged_images_can_be_left_out(block: SampleBlock):
+    block.images[3] = block.images[3][:500]
+    stored = Shaper(CropSettings(48, 1.25), lenient=True).shape(block)
+    assert len(stored) == len(stored.columns["crop"]) == 5
+    assert list(stored.damaged) == [3]
+    assert "00003" in stored.damaged[3]
+    assert stored.columns["sample_id"] == ["00000", "00001", "00002", "00004", "00005"]
 
 
-def test_a_crop_far_larger_than_its_image_is_named(block: SampleBlock):
-    block.bbox[4] = [0, 0, 1e6, 1e6]
-    with pytest.raises(SourceError, match=r"crop of 00004 would be .* is the box in px\?"):
-        Shaper(CropSettings(64, 1.0)).shape(block)
+def test_nothing_but_damaged_images(block: SampleBlock):
+    block.images = [b"no image"] * 6
+    for raw in (False, True):
+        stored = Shaper(CropSettings(48, 1.25, raw=raw), lenient=True).shape(block)
+        assert len(stored) == 0
+        assert len(stored.damaged) == 6
+
+
+def test_a_block_can_be_begun_before_the_last_is_finished(block: SampleBlock):
+    shaper = Shaper(CropSettings(48, 1.25), workers=2)
+    halves = [block.take(np.arange(3)), block.take(np.arange(3, 6))]
+    begun = [shaper.start(half) for half in halves]
+    images = [image for part in begun for image in shaper.finish(part).images]
+    shaper.close()
+    assert images == shaped(block, size=48).images
+
+
+def test_chosen_rows_of_what_is_stored(block: SampleBlock):
+    stored = shaped(dot_block(block, 93.2, 84.6))
+    twice = stored.take(np.array([0, 0]))
+    assert twice.images == stored.images * 2
+    assert twice.masks == (stored.masks or []) * 2
+    assert twice.columns["sample_id"] == stored.columns["sample_id"] * 2
+    assert twice.columns["crop"].shape == (2, 3, 3)

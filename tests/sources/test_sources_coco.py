@@ -11,18 +11,20 @@ from generators.coco import FakeCOCO, write_coco
 
 from handbench.errors import SourceError
 from handbench.hdf5.convert import convert
+from handbench.hdf5.reader import HandFile
 from handbench.sources import coco, manifest
 from handbench.sources.block import SampleBlock
+from handbench.sources.own_data import OwnData, SplitBlocks
 
 TIP_TO_PALM = [0, 4, 3, 2, 1, 8, 7, 6, 5, 12, 11, 10, 9, 16, 15, 14, 13, 20, 19, 18, 17]
 
 
-def open_source(fake: FakeCOCO, **options: Any) -> coco.COCO:
+def open_source(fake: FakeCOCO, **options: Any) -> OwnData:
     annotations = options.pop("annotations", {"test": fake.annotations})
     return coco.open_source(annotations, fake.images, manifest.load("coco"), **options)
 
 
-def rows_of(source: coco.COCO, split: str = "test") -> SampleBlock:
+def rows_of(source: OwnData, split: str = "test") -> SampleBlock:
     (block,) = source.blocks(split)
     return block
 
@@ -177,7 +179,7 @@ def test_one_file_a_split(tmp_path: Path):
 
 def test_runs_of_annotations_are_dealt_out(tmp_path: Path):
     fake = write_coco(tmp_path, 130)
-    source = open_source(fake, blocks=coco.SplitBlocks({"train": 2, "test": 1}, block_size=20))
+    source = open_source(fake, blocks=SplitBlocks({"train": 2, "test": 1}, block_size=20))
     assert source.split_unit == source.cluster_unit == "sequence_id"
     # Blocks 0 1 | 2 | 3 4 | 5 | 6, where the last one is short.
     expected = {
@@ -197,7 +199,7 @@ def test_a_cut_never_tears_a_photo_apart(tmp_path: Path):
     for row in (1, 2, 3):  # four hands on photo 00000
         fake.data["annotations"][row]["image_id"] = fake.data["annotations"][0]["image_id"]
     fake.save()
-    source = open_source(fake, blocks=coco.SplitBlocks({"train": 1, "test": 1}, block_size=2))
+    source = open_source(fake, blocks=SplitBlocks({"train": 1, "test": 1}, block_size=2))
     train, test = rows_of(source, "train"), rows_of(source, "test")
     assert not set(train.ids["image_id"]) & set(test.ids["image_id"])
     assert sum("#" in name for name in [*train.sample_id, *test.sample_id]) == 4
@@ -238,7 +240,7 @@ def test_file_names_stay_below_the_images_folder(tmp_path: Path, name: object):
 def test_only_one_file_can_be_cut(fake_coco: FakeCOCO):
     both = {"train": fake_coco.annotations, "test": fake_coco.annotations}
     with pytest.raises(SourceError, match="split blocks cut one annotation file, found 2"):
-        open_source(fake_coco, annotations=both, blocks=coco.SplitBlocks({"train": 1}, 20))
+        open_source(fake_coco, annotations=both, blocks=SplitBlocks({"train": 1}, 20))
 
 
 # -- bad input ---------------------------------------------------------------------------------
@@ -342,3 +344,55 @@ def test_a_missing_or_truncated_file(fake_coco: FakeCOCO, tmp_path: Path):
     path.write_text(json.dumps(fake_coco.data)[:-100])
     with pytest.raises(SourceError, match="found a file that breaks off in the middle"):
         open_source(fake_coco, annotations={"test": path})
+
+
+# -- head sizes --------------------------------------------------------------------------------
+
+
+def with_heads(fake: FakeCOCO, *sizes: object) -> FakeCOCO:
+    for hand, size in zip(fake.data["annotations"], sizes):
+        hand["head_size"] = size
+    fake.save()
+    return fake
+
+
+def test_head_sizes_are_kept(tmp_path: Path):
+    fake = with_heads(write_coco(tmp_path / "data", 3), 140.0, 52, 61.5)
+    source = open_source(fake)
+    assert rows_of(source).extra["head_size_px"].tolist() == [140.0, 52.0, 61.5]
+    with HandFile(convert(source, tmp_path / "a.h5").path) as file:
+        # Source px: a crop does not change them.
+        assert file["test"].column("head_size_px").tolist() == [140.0, 52.0, 61.5]
+
+
+def test_head_sizes_of_some_hands_are_not_kept(tmp_path: Path):
+    source = open_source(with_heads(write_coco(tmp_path, 3), 140.0, None))
+    assert rows_of(source).extra == {}
+    assert source.notes == ["1 of 3 annotations have a head_size: none is stored"]
+    assert not open_source(write_coco(tmp_path / "b", 2)).notes
+
+
+@pytest.mark.parametrize("size", [[10.0, 12.0], "large", {}])
+def test_a_head_size_that_is_no_number(tmp_path: Path, size: object):
+    fake = with_heads(write_coco(tmp_path, 2), 1.0, size)
+    with pytest.raises(SourceError, match=r"7001 .*expected head_size as one number of px"):
+        open_source(fake)
+
+
+def test_hands_without_enough_labels_when_boxes_are_not_used(tmp_path: Path):
+    fake = write_coco(tmp_path, 3)
+    del fake.data["annotations"][0]["bbox"]
+    fake.data["annotations"][2]["keypoints"][2::3] = [2] + [0] * 20
+    fake.save()
+    source = open_source(fake)
+    assert rows_of(source).sample_id == ["00000", "00001"]
+    assert source.dropped == {"hand of test with too few labels to span a box": 1}
+
+
+@pytest.mark.real_data
+def test_real_head_sizes(real_data: Path):
+    folder = real_data / "panoptic_coco"
+    source = coco.open_source(
+        {"test": folder / "annotations.json"}, folder / "images", manifest.load("coco")
+    )
+    assert rows_of(source).extra["head_size_px"].tolist() == [140.0, 140.0]
