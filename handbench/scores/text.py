@@ -218,12 +218,21 @@ def _or_blank(metric: MetricValue | None) -> str:
 
 
 def _interval_remark(results: Results) -> str:
-    for metric in results.metrics.values():
-        for mark in ("; interval: ", "; no interval: "):
-            _, found, remark = metric.definition.rpartition(mark)
-            if found:
-                return ("[95 % interval]: " if mark == "; interval: " else "no interval: ") + remark
-    return ""
+    """What holds for most intervals, and a line for each metric group of which something else does.
+
+    Metrics without a value say why elsewhere.
+    """
+    metrics_of: dict[str, list[str]] = {}
+    for name, metric in results.metrics.items():
+        _, found, remark = metric.definition.rpartition("interval: ")
+        if found and metric.value is not None and " groups (" in remark:
+            kind = "[95 % interval]" if metric.ci95 is not None else "no interval"
+            metrics_of.setdefault(f"{kind}: {remark}", []).append(name)
+    usual = max(metrics_of, key=lambda remark: len(metrics_of[remark]), default="")
+    others = [
+        f"{remark} ({', '.join(names)})" for remark, names in metrics_of.items() if remark != usual
+    ]
+    return "\n".join(filter(None, [usual, *others]))
 
 
 def number(metric: MetricValue | None) -> str:
