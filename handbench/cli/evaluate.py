@@ -22,11 +22,15 @@ if TYPE_CHECKING:
     from handbench.scores.subsets import Breakdown
 
 
+# Files are looked at where they are read: what is wrong with one is then one sentence and exit 1.
+_FILE = click.Path(readable=False, path_type=Path)
+
+
 @click.command()
-@click.argument("preds", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("preds", nargs=-1, required=True, type=_FILE)
 @click.option(
     "--data",
-    type=click.Path(path_type=Path),
+    type=_FILE,
     help="HDF5 file that was predicted on.  [default: the dataset named in the predictions, in "
     "the home folder]",
 )
@@ -34,8 +38,8 @@ if TYPE_CHECKING:
     "--protocol",
     "protocol_names",
     multiple=True,
-    help="Protocol to score under; repeat for several.  [default: handbench and mmpose, or none "
-    "when --metric is given]",
+    help="Protocol to score under; repeatable, or joined by commas.  [default: handbench and "
+    "mmpose, or none when --metric is given]",
 )
 @click.option(
     "--metric",
@@ -47,7 +51,7 @@ if TYPE_CHECKING:
 @click.option(
     "--ids",
     "ids_file",
-    type=click.Path(path_type=Path),
+    type=_FILE,
     help="Score only the sample ids in this text file, one a line.",
 )
 @click.option(
@@ -73,7 +77,8 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--out",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=_FILE,
+    metavar="DIRECTORY",
     help="Write <model>.json, <model>.errors.npz and report.html into this folder.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
@@ -99,7 +104,12 @@ def evaluate(
     PREDS may also be the <model>.errors.npz of an earlier run with --out: other metrics and
     subsets are then computed from the stored errors, without predictions and mostly without data.
     """
-    from handbench.cli.evaluation_files import read_ids, unique_labels, write_evaluations
+    from handbench.cli.evaluation_files import (
+        check_out,
+        read_ids,
+        unique_labels,
+        write_evaluations,
+    )
     from handbench.files import to_json
     from handbench.hdf5.reader import HandFile
     from handbench.predictions.record import Predictions
@@ -109,10 +119,13 @@ def evaluate(
     from handbench.scores.subsets import breakdown
 
     names = protocol_names or (() if metric_names else ("handbench", "mmpose"))
+    names = tuple(name.strip() for listed in names for name in listed.split(","))
     protocols = [find_protocol(name) for name in dict.fromkeys(names)]
     asked = [protocol.name for protocol in protocols]
     if metric_names:
         protocols.append(custom_protocol(metric_names))
+    if out is not None:
+        check_out(out)
     ids = None if ids_file is None else read_ids(ids_file)
     given = None if data is None else HandFile(data)
     read = _read(preds, given, protocols, assumptions)
@@ -145,7 +158,8 @@ def evaluate(
         return
     _print(labels, evaluations, protocols, rankings, breakdowns)
     if out is not None:
-        click.echo(f"\nwrote {out / 'report.html'} and results of {len(labels)} model(s) to {out}")
+        models = "one model" if len(labels) == 1 else f"{len(labels)} models"
+        click.echo(f"\nwrote {out / 'report.html'} and the results of {models} to {out}")
 
 
 def _read(
@@ -254,8 +268,8 @@ def _print(
         for breakdown in of_model
     ]
     blocks += [
-        diagnosis_text(evaluation.diagnosis, width)
-        for evaluation in evaluations
+        diagnosis_text(evaluation.diagnosis, width, label)
+        for label, evaluation in zip(labels, evaluations)
         if evaluation.diagnosis is not None
     ]
     click.echo("\n\n".join(blocks))

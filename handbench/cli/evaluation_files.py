@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -14,26 +15,55 @@ if TYPE_CHECKING:
     from handbench.scores.results import Evaluation
 
 
+_LONGEST_STEM = 100
+"""Bytes; file systems allow 255 with all endings, and unfinished files have longer names."""
+
+
+_LONGEST_NAME = 60
+_STEERING = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069]")
+
+
 def read_ids(path: Path) -> list[str]:
     """Sample ids from a text file, one a line; raises :class:`ScoreError` if there is none."""
     from handbench.errors import ScoreError
 
+    if path.is_dir():
+        raise ScoreError(f"expected a text file of sample ids at {path}, found a folder")
     try:
         # Editors on Windows put a byte order mark before the first id.
         lines = path.read_text("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        found = "no such file" if isinstance(error, FileNotFoundError) else error.strerror or error
         raise ScoreError(
-            f"expected a text file of sample ids at {path}, one a line, found none that can be "
-            f"read ({error})"
+            f"expected a text file of sample ids at {path}, one a line, found: {found}"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ScoreError(
+            f"expected a text file of sample ids at {path}, one a line, found bytes that are not "
+            "UTF-8: save it as UTF-8 text"
         ) from error
     return [line.strip() for line in lines if line.strip()]
 
 
+def check_out(out: Path) -> None:
+    """Raise :class:`ScoreError` before anything is scored if results cannot go to `out`."""
+    from handbench.errors import ScoreError
+
+    there = next(path for path in (out, *out.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise ScoreError(f"expected a folder for results at {out}, found the file {there}")
+    if not os.access(there, os.W_OK):
+        raise ScoreError(
+            f"cannot write results to {out}: no permission to write in {there}; choose another "
+            "place or make the folder writable"
+        )
+
+
 def unique_labels(models: Sequence[tuple[str, Path]]) -> list[str]:
     """Names of the models; those called the same get the name of their file, then a number."""
-    names = [name for name, _ in models]
+    names = [_shown(name) for name, _ in models]
     labels: list[str] = []
-    for name, path in models:
+    for name, (_, path) in zip(names, models):
         label = f"{name} ({path.name})" if names.count(name) > 1 else name
         number = 2
         unique = label
@@ -41,6 +71,12 @@ def unique_labels(models: Sequence[tuple[str, Path]]) -> list[str]:
             unique, number = f"{label} #{number}", number + 1
         labels.append(unique)
     return labels
+
+
+def _shown(name: str) -> str:
+    """A name from a file as one short line, without characters that steer a terminal."""
+    line = " ".join(_STEERING.sub(" ", name).split()) or "model"
+    return line if len(line) <= _LONGEST_NAME else line[: _LONGEST_NAME - 1] + "…"
 
 
 def write_evaluations(
@@ -59,6 +95,13 @@ def write_evaluations(
             results.write(out / name)
 
 
+def _file_stem(label: str) -> str:
+    """`label` without characters that no file name may have, short enough for every disk."""
+    plain = re.sub(r"[^\w.-]+", "-", unicodedata.normalize("NFC", label))
+    short = plain.encode()[:_LONGEST_STEM].decode(errors="ignore")
+    return short.strip("-.") or "model"
+
+
 def _file_names(labels: Sequence[str], evaluations: Sequence[Evaluation]) -> list[list[str]]:
     """Names of each model's files, no two the same: errors, diagnosis, then one a protocol.
 
@@ -68,7 +111,7 @@ def _file_names(labels: Sequence[str], evaluations: Sequence[Evaluation]) -> lis
     taken = {"report.html"}
     chosen: list[list[str]] = []
     for label, evaluation in zip(labels, evaluations):
-        base = re.sub(r"[^\w.-]+", "-", unicodedata.normalize("NFC", label)).strip("-.") or "model"
+        base = _file_stem(label)
         further = [f".{results.protocol}.json" for results in evaluation.results[1:]]
         endings = (".errors.npz", ".diagnosis.json", ".json", *further)
         for number in itertools.count(1):

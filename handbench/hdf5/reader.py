@@ -348,6 +348,16 @@ class HandFile:
                     "`handbench convert` makes one"
                 ) from error
             except OSError as error:
+                if self.path.is_dir():
+                    raise FormatError(
+                        f"expected a handbench HDF5 file at {self.path}, found a folder: name the "
+                        "file in it, or make one with `handbench convert`"
+                    ) from error
+                if not os.access(self.path, os.R_OK):
+                    raise FormatError(
+                        f"expected a handbench HDF5 file at {self.path}, found one that you may "
+                        "not read: change its permissions"
+                    ) from error
                 raise FormatError(
                     f"expected a handbench HDF5 file at {self.path}, found a file that HDF5 "
                     f"cannot open ({error}); convert it again"

@@ -85,7 +85,8 @@ def check_assumptions(assume: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _nearest(word: str, known: tuple[str, ...]) -> str:
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    # Roots share their first letters, so that any of them is a little like another.
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5 if ":" not in word else 0.8)
     # Of two words both are shown: centimetres are no slip for metres.
     if near and len(known) > 2:
         return f"did you mean {near[0]!r}?"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
@@ -17,8 +18,8 @@ from handbench.predictions.pieces import (
     lists_of_tables,
     split_rows,
 )
-from handbench.predictions.record import Columns, brief
-from handbench.predictions.rows import columns_of_rows, numbers
+from handbench.predictions.record import Columns, brief, json_kind
+from handbench.predictions.rows import columns_of_rows, first_odd, numbers
 
 Rows = Iterable[list[Any]]
 Tables = list[npt.NDArray[np.float64]]
@@ -58,7 +59,7 @@ def read_document(
     header = check(document)
     rows = document.get("predictions")
     if not isinstance(rows, list):
-        found = "nothing" if rows is None else f"a JSON {type(rows).__name__}"
+        found = "nothing" if rows is None else json_kind(rows)
         raise PredictionsError(
             f"{where}: expected a list of hands under 'predictions', found {found}: write "
             '[{"id": …, "keypoints": [[x, y], …]}, …]'
@@ -122,10 +123,26 @@ def _table(values: list[Any], name: str, where: str) -> npt.NDArray[np.float64]:
     block = numbers(values)
     if block is None:
         raise PredictionsError(
-            f"{where}: expected {name!r} to be a regular nesting of numbers, found text, null or "
-            "rows of unequal length: write it again"
+            f"{where}: expected {name!r} to be a regular nesting of numbers, found "
+            f"{_irregular(values)}: write numbers for every hand, or a file with ids, in which "
+            "hands may be missing (docs/predictions.md)"
         )
     return block
+
+
+def _irregular(values: list[Any]) -> str:
+    """What is wrong with the first hand that is unlike the others."""
+    blocks = [numbers(value) for value in values]
+    shapes = Counter(block.shape for block in blocks if block is not None)
+    usual = shapes.most_common(1)[0][0] if shapes else ()
+    for place, (value, block) in enumerate(zip(values, blocks)):
+        if block is None:
+            return f"{first_odd(value)} among the numbers of hand {place}, counted from 0"
+        if block.shape != usual:
+            return (
+                f"shape {block.shape} for hand {place}, counted from 0, and {usual} for most others"
+            )
+    return "numbers of different kinds"
 
 
 def _whole(text: bytes, where: str) -> Any:

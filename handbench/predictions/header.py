@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from handbench.errors import HandbenchError, PredictionsError
 from handbench.hand import JOINT_NAMES, NATIVE_ORDERS, NUM_JOINTS, check_permutation
-from handbench.predictions.record import FORMAT_VERSION, brief
+from handbench.predictions.record import FORMAT_VERSION, brief, json_kind
 from handbench.predictions.schema import PREDICTIONS_SCHEMA, first_violation
 
 Header = Mapping[str, Any]
@@ -41,7 +41,7 @@ def check_version(document: Any, where: str) -> Header:
         found = (
             f"the keys {', '.join(list(document)[:5]) or 'none'}"
             if isinstance(document, Mapping)
-            else f"a JSON {type(document).__name__}"
+            else json_kind(document)
         )
         raise PredictionsError(
             f"{where}: expected a predictions file with the key 'handbench_predictions', found "

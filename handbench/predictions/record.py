@@ -228,6 +228,18 @@ def brief(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
+def json_kind(value: Any) -> str:
+    """What a parsed JSON value is, in the words of JSON.
+
+    >>> json_kind({}), json_kind(None)
+    ('a JSON object', 'null')
+    """
+    if value is None:
+        return "null"
+    words = {dict: "object", list: "list", str: "text", bool: "truth value"}
+    return f"a JSON {words.get(type(value), 'number')}"
+
+
 def reason(error: Exception) -> str:
     """What another library says about a broken file, on one line of at most 100 characters.
 

@@ -145,9 +145,7 @@ def _culprit(
         if block is not None and block.shape == usual:
             continue
         found = (
-            f"shape {block.shape}"
-            if block is not None
-            else f"{_first_odd(value)} among the numbers"
+            f"shape {block.shape}" if block is not None else f"{first_odd(value)} among the numbers"
         )
         size = "×".join("V" if width == -1 else str(width) for width in shape) or "one number"
         return PredictionsError(
@@ -157,7 +155,7 @@ def _culprit(
     return PredictionsError(f"{where}: {name!r} is no regular list of numbers")
 
 
-def _first_odd(value: Any) -> str:
+def first_odd(value: Any) -> str:
     """Describe the first entry that is no number, or say that the nesting is uneven."""
     ahead = [value]  # no recursion: a file may nest a thousand levels deep
     while ahead:

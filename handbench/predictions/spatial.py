@@ -94,7 +94,7 @@ def check_size(
             )
         typical = float(np.nanmedian(sizes)) if np.isfinite(sizes).any() else 0.0
         if _like_a_hand(typical * factor) and not _like_a_hand(typical):
-            how = f'set "unit": "{other}"' if declared else f"assume unit={other}"
+            how = f'set "unit": "{other}"' if declared else f"use --assume unit={other}"
             raise PredictionsError(
                 f"{where}: expected {name!r} in {unit}, found hands that would be {typical:.4g} m "
                 f"across: they look like {other}, so {how} or convert them"

@@ -171,8 +171,8 @@ def _wrappable(metric: str) -> Markup:
     return Markup(re.sub(r"(,|@|(?=\[))", r"\1<wbr>", str(escape(metric))))  # noqa: S704 - escaped
 
 
-def _signed(value: float) -> str:
-    return f"{value:+.4f}".replace("-", "\u2212")  # a hyphen is not a minus sign
+def _signed(value: float, digits: int = 4) -> str:
+    return f"{value:+.{digits}f}".replace("-", "\u2212")  # a hyphen is not a minus sign
 
 
 def _sentence(text: str) -> str:

@@ -8,7 +8,7 @@ as one line, because they are three views of one thing.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from handbench.scores.names import Metric, parse
 from handbench.scores.protocol import Protocol
 from handbench.scores.protocols import custom_protocol, find_protocol
 from handbench.scores.results import Evaluation, MetricValue, Results
+from handbench.scores.text import signature_differences
 
 _LEADING = 5
 
@@ -77,6 +78,9 @@ class Ranking:
         Metrics in the protocol's order.
     primary
         Name of the metric that orders the models; "" when none does.
+    apart
+        Part of the signature → its value here, for parts in which other models of this protocol
+        have another value; "" where it is too long to show.
     """
 
     protocol: str
@@ -89,6 +93,12 @@ class Ranking:
     remark: str
     lines: list[MetricLine]
     primary: str
+    apart: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def unequal_coverage(self) -> bool:
+        """Whether distances are over different hands, so that nobody is best at them."""
+        return len({_coverage(one) for one in self.results}) > 1
 
     @property
     def leading(self) -> list[MetricLine]:
@@ -108,7 +118,18 @@ def rankings(evaluations: Sequence[Evaluation], names: Sequence[str]) -> list[Ra
         Models and their unique names, in the order of the page.
     """
     protocols = dict.fromkeys(r.protocol for e in evaluations for r in e.results)
-    return [one for protocol in protocols for one in _rankings(evaluations, names, protocol)]
+    return [
+        one for protocol in protocols for one in _apart(_rankings(evaluations, names, protocol))
+    ]
+
+
+def _apart(tables: list[Ranking]) -> list[Ranking]:
+    """The tables of one protocol, each with what sets it apart."""
+    differing = signature_differences([table.signature for table in tables])
+    return [
+        replace(table, apart={part: values[place] for part, values in differing.items()})
+        for place, table in enumerate(tables)
+    ]
 
 
 def _rankings(
@@ -213,7 +234,9 @@ def _line(
         present = []  # over different hands: nobody is best
     smaller = is_error(name)
     top = (min(present) if smaller else max(present)) if present else None
-    about = next(value for value in values if value is not None)
+    # A definition says why there is no value: prefer that of a model which has one.
+    known = [value for value in values if value is not None]
+    about = next((value for value in known if value.value is not None), known[0])
     return MetricLine(
         name=name,
         unit=about.unit,

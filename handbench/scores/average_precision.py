@@ -73,9 +73,10 @@ def oks_ap(matched: Matched, metric: Metric) -> float:
     """Average precision over OKS 0.50, 0.55 … 0.95, as COCO computes it.
 
     Left and right hands are matched apart, and the two values averaged; hands of unknown side form
-    a class of their own. A prediction for an unknown id counts as a false positive where its id
-    names an image of the split (``<image>#…``, ``<image>/left``), and is left out elsewhere. A
-    prediction without confidence has 1.
+    a class of their own. A hand without 2D labels or area is ignored, found or not. A prediction
+    for an unknown id counts as a false positive where its id names an image of the split
+    (``<image>#…``, ``<image>/left``), and is left out elsewhere. A prediction without confidence
+    has 1.
 
     Parameters
     ----------
@@ -94,9 +95,8 @@ def oks_ap(matched: Matched, metric: Metric) -> float:
         If faster-coco-eval is not installed.
     """
     sides = {"all": (1, 0, -1), "right": (1,), "left": (0,)}[metric.hands]
-    truth = matched.truth
-    labelled = truth.is_right[truth.valid.any(axis=1)]
-    values = [_side_ap(matched, metric, side) for side in sides if (labelled == side).any()]
+    counted = matched.truth.is_right[_counted(matched, metric)]
+    values = [_side_ap(matched, metric, side) for side in sides if (counted == side).any()]
     return float(np.mean(values)) if values else float("nan")
 
 
@@ -106,7 +106,7 @@ def _side_ap(matched: Matched, metric: Metric, side: int) -> float:
     except ModuleNotFoundError as error:
         raise MissingExtraError("faster-coco-eval", "coco", "OKS-AP") from error
     images, truths = _truths(matched, metric, side)
-    found = _detections(matched, side, images)
+    found = _detections(matched, metric, side, images)
     if not found:
         return 0.0
     document = {
@@ -137,6 +137,13 @@ def areas(matched: Matched, metric: Metric) -> Floats:
     return box
 
 
+def _counted(matched: Matched, metric: Metric) -> npt.NDArray[np.bool_]:
+    """(N,) hands with a label in 2D and an area; of others, predictions are ignored too."""
+    usable: npt.NDArray[np.bool_] = np.isfinite(areas(matched, metric))
+    usable &= matched.truth.valid.any(axis=1)
+    return usable
+
+
 def _truths(
     matched: Matched, metric: Metric, side: int
 ) -> tuple[dict[str, int], list[dict[str, Any]]]:
@@ -144,7 +151,7 @@ def _truths(
     truth = matched.truth
     area = areas(matched, metric)
     images = {name: i + 1 for i, name in enumerate(dict.fromkeys(truth.image_id.tolist()))}
-    rows = np.flatnonzero((truth.is_right == side) & truth.valid.any(axis=1))
+    rows = np.flatnonzero((truth.is_right == side) & _counted(matched, metric))
     annotations: list[dict[str, Any]] = []
     for row in rows.tolist():
         valid = truth.valid[row]
@@ -164,7 +171,9 @@ def _truths(
     return images, annotations
 
 
-def _detections(matched: Matched, side: int, images: dict[str, int]) -> list[dict[str, Any]]:
+def _detections(
+    matched: Matched, metric: Metric, side: int, images: dict[str, int]
+) -> list[dict[str, Any]]:
     """COCO results of the hands predicted for one side."""
     truth, predictions = matched.truth, matched.predictions
     if matched.keypoints is None or predictions.keypoints is None:
@@ -173,7 +182,7 @@ def _detections(matched: Matched, side: int, images: dict[str, int]) -> list[dic
     confidence = dict(zip(predictions.id[::-1].tolist(), _confidence(matched)[::-1].tolist()))
     found = [
         (str(truth.image_id[row]), matched.keypoints[row], confidence[str(truth.sample_id[row])])
-        for row in np.flatnonzero(truth.is_right == side).tolist()
+        for row in np.flatnonzero((truth.is_right == side) & _counted(matched, metric)).tolist()
         if not np.isnan(matched.keypoints[row]).any()
     ]
     extra = set(matched.extra)

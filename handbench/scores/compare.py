@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from handbench.metrics import epe
+from handbench.scores.contributions import Contributions
 from handbench.scores.metric import Metric
 from handbench.scores.paired import PairedTest, holm, paired_test
 from handbench.scores.protocol import Protocol
@@ -34,7 +35,8 @@ class Row:
     metric
         Value of the metric that ranks.
     coverage
-        Share of expected hands that were predicted.
+        Share of expected hands that were predicted. For a metric of the hands found: in what it
+        measures, which may be 3D alone.
     difference, p, effect
         To the best model: mean difference of paired scores, Holm-corrected p-value and Cohen's d
         of the groups' differences; None for the best itself and where a test is not possible.
@@ -99,15 +101,16 @@ def _rank(models: Sequence[tuple[str, Evaluation, Results]], protocol: Protocol)
     metric = next((m for m in protocol.ranking_metrics if _any_value(models, m)), protocol.primary)
     name = str(metric)
     values = [results.metrics[name] for _, _, results in models]
-    coverages = [_coverage(results) for _, _, results in models]
+    coverages = [_coverage(evaluation, results, metric) for _, evaluation, results in models]
+    valued = {coverage for coverage, v in zip(coverages, values) if v.value is not None}
     remark = ""
-    if metric.missing == "drop" and metric.quantity != "coverage" and len(set(coverages)) > 1:
+    if not valued:
+        remark = f"not ranked: no model has a value of {name}"
+    elif _over_found(metric) and len(valued) > 1:
         remark = (
             f"not ranked: {name} is over the hands found, and coverage differs "
-            f"({min(coverages):.1%} to {max(coverages):.1%})"
+            f"({min(valued):.1%} to {max(valued):.1%})"
         )
-    elif all(value.value is None for value in values):
-        remark = f"not ranked: no model has a value of {name}"
     worst = np.inf if metric.is_distance else -np.inf
     keys = [worst if value.value is None else value.value for value in values]
     order = sorted(range(len(models)), key=keys.__getitem__, reverse=not metric.is_distance)
@@ -178,5 +181,14 @@ def _better(one: float, other: float, metric: Metric) -> bool:
     return one < other if metric.is_distance else one > other
 
 
-def _coverage(results: Results) -> float:
-    return results.samples["predicted"] / max(1, results.samples["expected"])
+def _over_found(metric: Metric) -> bool:
+    """Whether a metric is of the hands that were found alone."""
+    return metric.missing == "drop" and metric.quantity != "coverage"
+
+
+def _coverage(evaluation: Evaluation, results: Results, metric: Metric) -> float:
+    predicted = results.samples["predicted"] / max(1, results.samples["expected"])
+    if not _over_found(metric) or results.metrics[str(metric)].value is None:
+        return predicted
+    # A model may predict a hand in 2D and leave its 3D out.
+    return min(predicted, Contributions(evaluation.errors).coverage(metric))

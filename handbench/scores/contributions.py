@@ -6,6 +6,8 @@ needs predictions or truth: stored errors do.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
@@ -100,7 +102,8 @@ class Contributions:
     def left_out(self, metric: Metric, protocol: Protocol) -> str:
         """Say what a metric cannot use, "" if it uses all: hands, or everything there is.
 
-        Metrics of which nothing is left have no value, and this says why.
+        Metrics of which nothing is left have no value, and this says why. Hands that were predicted
+        without what is measured are counted here too: the coverage beside it does not know of them.
 
         Parameters
         ----------
@@ -112,8 +115,9 @@ class Contributions:
         needs_found = metric.is_distance or metric.missing == "drop"
         if not metric.per_joint:
             scores = self.errors.hands[str(plain_hands(metric))]
-            scores = scores if metric.hands == "all" else scores[self._hands(metric)]
-            return _nothing(scores, needs_found, _EMPTY[metric.quantity])
+            chosen = self._hands(metric)
+            nothing = _nothing(scores[chosen], needs_found, _EMPTY[metric.quantity])
+            return nothing or self._lacking(metric, (np.isinf(scores) & chosen)[:, None])
         errors = self.errors.joints[errors_name(metric)]
         labelled = self.errors.labelled_3d if metric.is_3d else self.errors.labelled_2d
         usable = ~np.isnan(errors)
@@ -125,8 +129,36 @@ class Contributions:
         nothing = _nothing(errors[here], needs_found, "no labelled joint of the split counts here")
         if nothing or metric.of != "model":
             return nothing
+        lacking = self._lacking(metric, np.isinf(errors) & here)
         count = int((labelled.any(axis=1) & ~usable.any(axis=1)).sum())
-        return f"; {count:,} hands {_why_unusable(metric)} are left out" if count else ""
+        left = f"; {count:,} hands {_why_unusable(metric)} are left out" if count else ""
+        return left + lacking
+
+    def _lacking(self, metric: Metric, missed: Bools) -> str:
+        """Say how many hands with points `missed` (N, K) by a metric were predicted anyway."""
+        count = int((missed.any(axis=1) & self.errors.predicted).sum())
+        what = "a mesh" if metric.mesh else f"{'3D' if metric.is_3d else '2D'} keypoints"
+        return f"; {count:,} hands predicted without {what} count as missed" if count else ""
+
+    def coverage(self, metric: Metric) -> float:
+        """Share of the hands that a metric can use for which it found what it measures.
+
+        Less than the coverage of predicted hands where some of them lack 2D, 3D or a mesh. 1 where
+        no hand can be used.
+
+        Parameters
+        ----------
+        metric
+            Of distances or of hands that were found, and with a value here.
+        """
+        if metric.per_joint:
+            errors = self.distances(replace(metric, missing="wrong"))
+        else:
+            errors = self.errors.hands[str(plain_hands(metric))][:, None]
+            errors = np.where(self._hands(metric)[:, None], errors, np.nan)
+        usable = ~np.isnan(errors).all(axis=1)
+        found = np.isfinite(errors).any(axis=1)
+        return float(found.sum() / usable.sum()) if usable.any() else 1.0
 
     def _of_hands(self, metric: Metric) -> Floats:
         errors = self.errors

@@ -89,8 +89,9 @@ METRICS: dict[str, Word] = {
     ),
     "handedness": Word(
         "whether the sides shown were recognised",
-        "An image counts once. Its predicted sides are those of all predictions for it; images "
-        "with a hand of unknown side are left out.",
+        "An image counts once. It shows what its hand type says (column hand_type), labelled or "
+        "not; without that column, the sides of its labelled hands. Its predicted sides are those "
+        "of all predictions for it. Images of unknown type or side are left out.",
         _INTERHAND,
     ),
     "OKS-AP": Word(
@@ -250,8 +251,8 @@ VALUES: dict[str, dict[str, str]] = {
         "all": "every hand",
         "right": "right hands",
         "left": "left hands",
-        "single": "hands not marked as interacting",
-        "interacting": "hands marked as interacting",
+        "single": "hands of images that show one hand",
+        "interacting": "hands of images that show both",
     },
     "of": {
         "model": "the predictions",

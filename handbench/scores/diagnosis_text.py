@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -15,7 +16,7 @@ SHOWN_PAIRS = 5
 """Pairs of fingers that the text names."""
 
 
-def diagnosis_text(diagnosis: Diagnosis, width: int = 0) -> str:
+def diagnosis_text(diagnosis: Diagnosis, width: int = 0, label: str = "") -> str:
     """The diagnosis as an aligned table, the costliest class first.
 
     Parameters
@@ -24,6 +25,8 @@ def diagnosis_text(diagnosis: Diagnosis, width: int = 0) -> str:
         Of one model.
     width
         Of the terminal; 0 never wraps.
+    label
+        Tells models of the same name apart; without it the name of the model.
     """
     metrics = list(diagnosis.costs)
     first = diagnosis.costs[metrics[0]]
@@ -47,17 +50,27 @@ def diagnosis_text(diagnosis: Diagnosis, width: int = 0) -> str:
     headers.append("meaning, in tight boxes")
     now = ", ".join(f"{name} is {value:.4f}" for name, value in diagnosis.values.items())
     lines = [
-        f"{diagnosis.model} on {diagnosis.dataset} {diagnosis.split}: {diagnosis.keypoints:,} "
-        f"labelled keypoints of {len(diagnosis.sample_id):,} hands, by what happened to them",
+        f"{label or diagnosis.model} on {diagnosis.dataset} {diagnosis.split}: "
+        f"{diagnosis.keypoints:,} labelled keypoints of {len(diagnosis.sample_id):,} "
+        f"hand{'' if len(diagnosis.sample_id) == 1 else 's'}, by what happened to them",
         textwrap.indent(table(headers, rows, width=max(0, width - 2)), "  "),
         f"reading: {now}; a class adds its number if all its keypoints were right",
-        "by chance: keypoints of the class if unexplained errors had the same lengths and other "
-        "directions",
+        *_chance_line(rows),
         *_finger_lines(diagnosis),
         *_whole_hand_line(diagnosis),
         *_empty_line(diagnosis),
     ]
     return "\n".join(lines)
+
+
+def _chance_line(rows: Sequence[Sequence[str]]) -> list[str]:
+    """What the column says, where it says something."""
+    if not any(row[4] for row in rows):
+        return []
+    return [
+        "by chance: keypoints of the class if unexplained errors had the same lengths and other "
+        "directions"
+    ]
 
 
 def _finger_lines(diagnosis: Diagnosis) -> list[str]:

@@ -41,6 +41,11 @@ class ClusterSums:
     totals: npt.NDArray[np.float64]
     counts: npt.NDArray[np.float64]
 
+    @property
+    def groups(self) -> int:
+        """Number of groups with a score: those without tell nothing, however many there are."""
+        return int((self.counts > 0).any(axis=1).sum())
+
 
 def cluster_sums(
     scores: Floats, cluster: npt.NDArray[np.intp], clusters: int, avg: Average
@@ -86,8 +91,8 @@ def bootstrap(
 
     Returns
     -------
-    For each metric the 2.5th and 97.5th percentile; None with fewer than :data:`MIN_CLUSTERS`
-    groups or when nothing could be averaged.
+    For each metric the 2.5th and 97.5th percentile; None where fewer than :data:`MIN_CLUSTERS`
+    groups have a score.
     """
     if not blocks or len(blocks[0].totals) < MIN_CLUSTERS:
         return [None] * len(blocks)
@@ -109,7 +114,7 @@ def bootstrap(
         width = block.totals.shape[1]
         totals = sums[:, column : column + width]
         counts = sums[:, column + width : column + 2 * width]
-        intervals.append(_percentiles(totals, counts))
+        intervals.append(_percentiles(totals, counts) if block.groups >= MIN_CLUSTERS else None)
         column += 2 * width
     return intervals
 

@@ -99,6 +99,7 @@ def measure(
             "split": truth.split,
             "model": _model(matched),
             "truth_sha256": truth.truth_sha256,
+            "columns": truth.columns_sha256,
             "cluster_unit": truth.cluster_unit,
             "subset": truth.subset,
             # Undeclared is not the same as nothing used.

@@ -138,6 +138,30 @@ class Metric:
         return tuple(sorted(chosen)) or tuple(range(NUM_JOINTS))
 
     @property
+    def truth_columns(self) -> tuple[str, ...]:
+        """Columns beside labels and boxes that decide its number; ``crop`` is all of the crop.
+
+        Not the sides that the mean pose is mirrored by: a floor ranks nobody.
+        """
+        columns: list[str] = []
+        if self.frame == "stored" or self.size == "image":
+            columns.append("crop")
+        if self.size == "head":
+            columns.append("head_size_px")
+        if self.area in ("person", "mask"):
+            columns.append("person_area_px2" if self.area == "person" else "hand_area_px2")
+        if self.visibility is not None:
+            columns.append("visibility")
+        of_images = self.quantity in ("MRRPE", "handedness", "OKS-AP")
+        if of_images:
+            columns.append("image_id")
+        if of_images or self.avg == "side" or self.hands in ("left", "right"):
+            columns.append("is_right")
+        if self.quantity in ("MRRPE", "handedness") or self.hands in ("single", "interacting"):
+            columns.append("hand_type")
+        return tuple(columns)
+
+    @property
     def visibility(self) -> str | None:
         """``visible`` or ``occluded`` where only such joints count, else None."""
         parts = self.joints.split("+")

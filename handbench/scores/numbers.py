@@ -86,12 +86,13 @@ class Groups:
         names, index = np.unique(errors.cluster, return_inverse=True)
         return cls(index.astype(np.intp), len(names), errors.about["cluster_unit"])
 
-    def remark(self) -> str:
-        """How far an interval over these groups can be trusted, for definitions."""
-        if self.number < MIN_CLUSTERS:
-            return f"no interval: only {self.number} groups ({self.unit})"
+    def remark(self, scored: int) -> str:
+        """How far the interval of a metric can be trusted that `scored` of these groups score."""
+        if scored < MIN_CLUSTERS:
+            return f"no interval: only {scored} groups ({self.unit})"
         interval = f"interval: {RESAMPLES:,} resamples of {self.number:,} groups ({self.unit})"
-        interval += ", unreliable" if self.number < RELIABLE_CLUSTERS else ""
+        interval += f", {scored:,} with a score" if scored < self.number else ""
+        interval += ", unreliable" if scored < RELIABLE_CLUSTERS else ""
         return interval + "; without the variance between training runs"
 
 
@@ -99,18 +100,23 @@ def signature(protocol: Protocol, errors: SampleErrors) -> str:
     """What must be equal for two results to share a ranked column, as one line of text."""
     about = errors.about
     gt_used = about.get("gt_used")
-    with_3d = bool(errors.labelled_3d.any())
+    metrics = protocol.metrics(with_3d=bool(errors.labelled_3d.any()))
     parts = {
         "protocol": protocol.tag,
-        "metrics": " ".join(map(str, protocol.metrics(with_3d=with_3d))),
+        "metrics": " ".join(map(str, metrics)),
         "expected": str(len(errors)),
         "truth": about["truth_sha256"],
         "ids": about["subset"] or "all",
         # Undeclared is not the same as nothing used, so it does not share a column with it.
-        "gt_used": "unknown" if gt_used is None else "+".join(sorted(gt_used)) or "nothing",
+        "gt_used": "unknown" if gt_used is None else "+".join(sorted(set(gt_used))) or "nothing",
         "box": str(about.get("box") or "unknown"),
         "missing": protocol.missing_rule,
     }
+    # The hash of the truth covers labels and boxes alone.
+    hashes = about.get("columns", {})
+    columns = sorted({column for metric in metrics for column in metric.truth_columns})
+    if columns:
+        parts["columns"] = ", ".join(f"{name} {hashes.get(name, 'none')}" for name in columns)
     # Semicolons part the parts, so none may hide in a value.
     return "; ".join(f"{key}: {value.replace(';', ',')}" for key, value in parts.items())
 
@@ -151,9 +157,9 @@ def _results(protocol: Protocol, contributions: Contributions, groups: Groups) -
         values[name] = MetricValue(_number(value), metric.result_unit, definition)
         if metric.of == "model" and metric.per_joint:
             per_joint[name] = _per_joint(metric, scores)
-    for name, interval in zip(blocks, bootstrap(list(blocks.values()))):
+    for (name, block), interval in zip(blocks.items(), bootstrap(list(blocks.values()))):
         plain = values[name]
-        definition = f"{plain.definition}; {groups.remark()}"
+        definition = f"{plain.definition}; {groups.remark(block.groups)}"
         values[name] = replace(plain, definition=definition, ci95=interval)
     predicted = int(errors.predicted.sum())
     return Results(

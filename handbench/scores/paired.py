@@ -26,6 +26,8 @@ from handbench.scores.intervals import MIN_CLUSTERS
 
 Floats = npt.NDArray[np.float64]
 
+ROUNDING = 1e-9
+"""Differences below this share of the largest score are rounding."""
 PERMUTATIONS = 9999
 SEED = 0
 
@@ -95,7 +97,10 @@ def paired_test(
     both = np.isfinite(scores) & np.isfinite(other)
     if not both.any():
         return PairedTest()
-    columns, avg = arrange(np.where(both, scores - other, np.nan), avg, is_right)
+    gaps = np.where(both, scores - other, np.nan)
+    # What two machines or libraries round otherwise is no difference.
+    gaps[np.abs(gaps) <= ROUNDING * np.abs(scores[both]).max()] = 0.0
+    columns, avg = arrange(gaps, avg, is_right)
     there = ~np.isnan(columns)
     counts = there.sum(axis=0)
     if avg == "joint":

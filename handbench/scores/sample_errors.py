@@ -28,6 +28,7 @@ Bools = npt.NDArray[np.bool_]
 
 ERRORS_VERSION = 1
 _ABOUT = "about"
+_OF_IMAGES = ("MRRPE", "handedness")
 _NEEDED = ("dataset", "split", "model", "truth_sha256", "cluster_unit", "subset", "reasons")
 
 
@@ -66,9 +67,10 @@ class SampleErrors:
         (N,) str, ``left``, ``right`` or ``interacting``; None where the split does not say.
     about
         What a signature and a report need: ``dataset``, ``split``, ``model``, ``truth_sha256``,
-        ``cluster_unit``, ``subset``, ``gt_used``, ``box``, ``label_noise``, ``extra``,
-        ``duplicate``, ``warnings``, ``provenance``; ``values`` of metrics that are no means of
-        hands; and ``reasons`` why some kinds of errors could not be measured.
+        ``columns`` (their hashes), ``cluster_unit``, ``subset``, ``gt_used``, ``box``,
+        ``label_noise``, ``extra``, ``duplicate``, ``warnings``, ``provenance``; ``values`` of
+        metrics that are no means of hands; and ``reasons`` why some kinds of errors could not be
+        measured.
     """
 
     sample_id: npt.NDArray[np.str_]
@@ -127,8 +129,9 @@ class SampleErrors:
     def only(self, ids: Iterable[str], where: str) -> SampleErrors:
         """The hands named by `ids`, in their order here.
 
-        The mean pose of other hands is another one, and an average precision is no mean of hands:
-        what depends on them is left out, with a reason.
+        The mean pose of other hands is another one, an average precision is no mean of hands, and
+        an image's score may lie in the row of a hand that is not chosen: what depends on other
+        hands is left out, with a reason.
 
         Parameters
         ----------
@@ -147,11 +150,13 @@ class SampleErrors:
         if keep.all():
             return self
         lost = [name for name in self.joints if "mean-pose" in name] + list(about.get("values", {}))
+        lost += [name for name in self.hands if name.startswith(_OF_IMAGES)]
         why = "it cannot be made from stored errors of other hands: evaluate the predictions"
         chosen = self.rows(keep)
         return replace(
             chosen,
             joints={name: array for name, array in chosen.joints.items() if name not in lost},
+            hands={name: array for name, array in chosen.hands.items() if name not in lost},
             about={
                 **about,
                 "subset": subset,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -16,6 +17,7 @@ from handbench.scores.results import Evaluation, MetricValue, Results
 from handbench.scores.subsets import Breakdown, Subset
 
 NOTHING = "–"
+_LONGEST_PART = 60
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, width: int = 0) -> str:
@@ -92,8 +94,12 @@ def report_text(
             results = evaluation.results[number]
             groups.setdefault(results.signature, {})[label] = results
         for signature, models in groups.items():
-            blocks += [ranking_text(r) for r in ranked if r.signature == signature]
-            blocks.append(metrics_text(models, width))
+            # Nobody is first of one: a model that stands apart has a table, and no rank.
+            several = [r for r in ranked if r.signature == signature and len(r.rows) > 1]
+            blocks += [ranking_text(ranking) for ranking in several]
+            alone = len(evaluations) > 1 and len(models) == 1
+            text = metrics_text(models, width)
+            blocks.append(f"{next(iter(models))} under {protocol.tag}\n{text}" if alone else text)
         blocks.append(f"missing hands: {protocol.missing_rule}")
     return "\n\n".join(blocks)
 
@@ -144,13 +150,38 @@ def metrics_text(models: Mapping[str, Results], width: int = 0) -> str:
             f"coverage differs ({min(covered):.1%} to {max(covered):.1%}), so EPE, MPJPE and "
             "missing=drop are over different hands: do not rank by them"
         )
+    remarks.append(f"signature: {short_signature(results[0].signature)}")
     return "\n".join(filter(None, remarks))
+
+
+def short_signature(signature: str) -> str:
+    """The signature without what stands around it anyway: metric names and missing rule.
+
+    Results hold it whole.
+
+    >>> short_signature(
+    ...     "protocol: mmpose/1; metrics: EPE[px]; expected: 3; truth: 0123456789abcdef; ids: all; "
+    ...     "gt_used: box; box: image; missing: dropped"
+    ... )
+    'mmpose/1; 3 hands; truth 0123456789ab; ids all; gt_used box; box image'
+    """
+    parts = dict(item.split(": ", 1) for item in signature.split("; "))
+    expected = int(parts["expected"])
+    return "; ".join(
+        [
+            parts["protocol"],
+            f"{expected:,} hand{'s' * (expected != 1)}",
+            f"truth {parts['truth'][:12]}",
+            *(f"{key} {parts[key]}" for key in ("ids", "gt_used", "box")),
+        ]
+    )
 
 
 def _why_empty(values: Sequence[MetricValue]) -> list[str]:
     """Reasons why models have no value, each once."""
     reasons = (value.definition.partition("; no value: ")[2] for value in values)
-    return sorted(set(filter(None, reasons)))
+    # What is said of the interval means nothing without a value.
+    return sorted({re.split("; (?:no )?interval: ", reason)[0] for reason in reasons if reason})
 
 
 def _empty_remarks(empty: Mapping[Metric, Sequence[MetricValue]]) -> list[str]:
@@ -187,12 +218,21 @@ def _or_blank(metric: MetricValue | None) -> str:
 
 
 def _interval_remark(results: Results) -> str:
-    for metric in results.metrics.values():
-        for mark in ("; interval: ", "; no interval: "):
-            _, found, remark = metric.definition.rpartition(mark)
-            if found:
-                return ("[95 % interval]: " if mark == "; interval: " else "no interval: ") + remark
-    return ""
+    """What holds for most intervals, and a line for each metric group of which something else does.
+
+    Metrics without a value say why elsewhere.
+    """
+    metrics_of: dict[str, list[str]] = {}
+    for name, metric in results.metrics.items():
+        _, found, remark = metric.definition.rpartition("interval: ")
+        if found and metric.value is not None and " groups (" in remark:
+            kind = "[95 % interval]" if metric.ci95 is not None else "no interval"
+            metrics_of.setdefault(f"{kind}: {remark}", []).append(name)
+    usual = max(metrics_of, key=lambda remark: len(metrics_of[remark]), default="")
+    others = [
+        f"{remark} ({', '.join(names)})" for remark, names in metrics_of.items() if remark != usual
+    ]
+    return "\n".join(filter(None, [usual, *others]))
 
 
 def number(metric: MetricValue | None) -> str:
@@ -202,8 +242,8 @@ def number(metric: MetricValue | None) -> str:
     return _plain(metric.value, metric.unit)
 
 
-def _plain(value: float, unit: str) -> str:
-    return f"{value:.4f}" if unit == "fraction" else f"{value:.2f} {unit}"
+def _plain(value: float, unit: str, sign: str = "") -> str:
+    return f"{value:{sign}.4f}" if unit == "fraction" else f"{value:{sign}.2f} {unit}"
 
 
 def interval(metric: MetricValue) -> str:
@@ -222,7 +262,8 @@ def ranking_text(ranking: Ranking) -> str:
         if row.p is not None and row.difference is not None:
             sign = "differs" if row.distinguishable else "not distinguishable"
             effect = "" if row.effect is None else f", d = {row.effect:+.2f}"
-            verdict = f"{sign} from the best ({row.difference:+.4g}, p = {row.p:.4f}{effect})"
+            away = _plain(row.difference, row.metric.unit, "+")
+            verdict = f"{sign} from the best ({away}, p = {row.p:.4f}{effect})"
         place = NOTHING if row.rank is None else str(row.rank)
         value, ends = number(row.metric), interval(row.metric)
         rows.append([place, row.label, value, ends, f"{row.coverage:.1%}", verdict])
@@ -245,12 +286,39 @@ def why_apart(rankings: Sequence[Ranking]) -> str:
     """Say in which parts the signatures of several rankings differ, or "" for one ranking."""
     if len(rankings) < 2:
         return ""
-    parts = [dict(item.split(": ", 1) for item in r.signature.split("; ")) for r in rankings]
-    differing = [key for key in parts[0] if len({part.get(key) for part in parts}) > 1]
+    named = []
+    for part, values in signature_differences([r.signature for r in rankings]).items():
+        of_models = (
+            f"{', '.join(row.label for row in ranking.rows)}: {value}"
+            for ranking, value in zip(rankings, values)
+        )
+        named.append(f"{part} ({'; '.join(of_models)})" if all(values) else part)
     return (
         f"{rankings[0].protocol}: models are shown in {len(rankings)} tables and not ranked "
-        f"together, because their signatures differ in: {', '.join(differing)}"
+        f"together, because their signatures differ in {', '.join(named)}"
     )
+
+
+def signature_differences(signatures: Sequence[str]) -> dict[str, list[str]]:
+    """Parts in which signatures differ, each with its value in every one of them.
+
+    Hashes are shortened. Lists of metrics are too long to be told apart by reading: theirs are "".
+
+    >>> signature_differences(["box: image; truth: 5", "box: detector; truth: 5"])
+    {'box': ['image', 'detector']}
+    """
+    parts = [dict(item.split(": ", 1) for item in text.split("; ")) for text in signatures]
+    return {
+        key: [_short(part.get(key, "")) for part in parts]
+        for key in parts[0]
+        if len({part.get(key) for part in parts}) > 1
+    }
+
+
+def _short(value: str) -> str:
+    if re.fullmatch("[0-9a-f]{40,}", value):
+        return value[:8]
+    return value if len(value) <= _LONGEST_PART else ""
 
 
 def subsets_text(label: str, breakdown: Breakdown) -> str:
@@ -274,6 +342,8 @@ def subsets_text(label: str, breakdown: Breakdown) -> str:
         textwrap.indent(table(headers, rows), "  "),
         f"{breakdown.by}: {breakdown.definition}",
     ]
+    if [subset.value for subset in subsets] == ["unknown"]:
+        lines.append(f"{breakdown.by}: the labels do not say it of any hand (docs/breakdowns.md)")
     given = [subset for subset in subsets if any(subset.ci95.values())]
     if given:
         doubtful = f"; ~ marks fewer than {RELIABLE_CLUSTERS} clusters, unreliable"

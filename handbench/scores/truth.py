@@ -11,10 +11,16 @@ import numpy.typing as npt
 
 from handbench.camera import crop_scale, flip_points_3d
 from handbench.errors import ScoreError
+from handbench.files import sha256_bytes
 from handbench.hdf5.reader import HandFile, SplitReader
 from handbench.scores.sample_errors import choose
 
 Floats = npt.NDArray[np.float64]
+
+_DECIDING = (
+    *("visibility", "is_right", "hand_type"),
+    *("person_area_px2", "hand_area_px2", "head_size_px"),
+)
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,9 @@ class Truth:
         (N, V, 3) float32 m in the source camera; None unless asked for and stored.
     label_noise
         ``"px"``, ``"mm"`` → mean error of the labels themselves, where it is known.
+    columns_sha256
+        Column → fingerprint, of the whole split, of what `truth_sha256` does not cover and a
+        score may depend on. ``crop`` is that of crops and image sizes.
     """
 
     dataset: str
@@ -94,6 +103,7 @@ class Truth:
     head_size_px: Floats | None = None
     vertices: npt.NDArray[np.float32] | None = None
     label_noise: dict[str, float] = field(default_factory=dict)
+    columns_sha256: dict[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.sample_id)
@@ -128,7 +138,7 @@ class Truth:
             If an id is not in the split, or none is given.
         """
         keep, subset = choose(self.sample_id, ids, where, f"{self.dataset} {self.split}")
-        return replace(self.rows(keep), subset=subset)
+        return self if keep.all() else replace(self.rows(keep), subset=subset)
 
 
 def read_truth(data: HandFile, split: str, *, vertices: bool = False) -> Truth:
@@ -206,9 +216,31 @@ def read_truth(data: HandFile, split: str, *, vertices: bool = False) -> Truth:
             for unit, name in (("px", "label_noise_px"), ("mm", "label_noise_mm"))
             if name in data.attributes
         },
+        columns_sha256=_fingerprints(reader),
     )
     # A hand without any label cannot be right or wrong, so no prediction is expected for it.
     return truth if labelled.all() else truth.rows(labelled)
+
+
+def _fingerprints(reader: SplitReader) -> dict[str, str]:
+    """Column → 16 hex digits, whatever the order of the rows."""
+    crop = reader.column("crop").reshape(-1, 9)
+    columns = {
+        "crop": np.concatenate([crop, reader.column("image_size")], axis=1),
+        "image_id": _image_ids(reader),
+        **{name: reader.column(name) for name in _DECIDING if reader.has(name)},
+    }
+    order = np.argsort(reader.column("sample_id"))
+    return {name: _fingerprint(values[order]) for name, values in columns.items()}
+
+
+def _fingerprint(values: npt.NDArray[Any]) -> str:
+    """16 hex digits for an array, whatever the width of its text and the precision of numbers."""
+    if values.dtype.kind == "U":
+        return sha256_bytes("\n".join(values.tolist()).encode())[:16]
+    numbers = values.astype("<f4")
+    numbers[np.isnan(numbers)] = np.float32(np.nan)
+    return sha256_bytes(numbers.tobytes())[:16]
 
 
 def _image_ids(reader: SplitReader) -> npt.NDArray[np.str_]:

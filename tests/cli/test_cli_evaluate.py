@@ -186,6 +186,53 @@ def test_several_breakdowns_one_after_another(tmp_path: Path, data: Path) -> Non
     assert [row["by"] for row in rows] == ["finger"] * 6 + ["side"] + ["instant_id"] * 12
 
 
+def test_names_from_a_file_are_one_short_line(tmp_path: Path, data: Path) -> None:
+    steering = predict(data, tmp_path / "one.json", 3.0, "net\n\x1b[31mred\u202e")
+    long = predict(data, tmp_path / "two.json", 3.0, "手" * 300)
+    out = tmp_path / "out"
+    arguments = ("--data", data, "--protocol", "mmpose", "--diagnose", "--out", out)
+    text = run(steering, long, *arguments).stdout
+    assert "net [31mred on tiny test\n" in text
+    assert "手" * 59 + "… on tiny test: 504 labelled keypoints" in text
+    assert all(len(path.name.encode()) <= 160 for path in out.iterdir())
+
+
+def test_models_of_one_name_are_told_apart_in_the_diagnosis(tmp_path: Path, data: Path) -> None:
+    one = predict(data, tmp_path / "one.json", 3.0, "net")
+    two = predict(data, tmp_path / "two.json", 5.0, "net")
+    text = run(one, two, "--data", data, "--protocol", "mmpose", "--diagnose").stdout
+    assert "net (two.json) on tiny test: 504 labelled keypoints of 24 hands" in text
+
+
+def test_protocols_may_be_joined_by_commas(tmp_path: Path, data: Path) -> None:
+    preds = predict(data, tmp_path / "preds.json", 3.0, "net")
+    text = run(preds, "--data", data, "--protocol", "mmpose, zb2d").stdout
+    assert "\nmmpose/1: " in text
+    assert "\nzb2d/1: " in text
+
+
+def test_files_and_folders_in_each_others_place(
+    tmp_path: Path, data: Path, fails: Failure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    preds = predict(data, tmp_path / "preds.json", 3.0, "net")
+    arguments = (preds, "--data", data)
+    assert "HDF5 file at" in fails(preds, "--data", tmp_path)
+    assert "found a folder" in fails(*arguments, "--ids", tmp_path)
+    assert "not UTF-8" in fails(*arguments, "--ids", data)
+    for out in (preds, preds / "below"):
+        assert f"found the file {preds}" in fails(*arguments, "--out", out)
+    monkeypatch.setattr("os.access", lambda *_: False)
+    assert "no permission to write in" in fails(*arguments, "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_value_has_no_interval(tmp_path: Path, data: Path) -> None:
+    preds = predict(data, tmp_path / "preds.json", 3.0, "net", slice(0, 0))
+    text = run(preds, "--data", data, "--protocol", "handbench", "--by", "view").stdout
+    line = "no value, because no hand was found: EPE[tight], EPE[palm], EPE[px], EPE[px,stat="
+    assert line in text
+
+
 def test_groups_and_ids(tmp_path: Path, data: Path) -> None:
     preds = predict(data, tmp_path / "preds.json", 3.0, "net")
     ids = tmp_path / "ids.txt"

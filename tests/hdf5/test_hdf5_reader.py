@@ -252,3 +252,8 @@ def test_a_flipped_bit_on_disk_does_not_go_unnoticed(copy: Path):
     copy.write_bytes(data)
     with HandFile(copy) as opened, pytest.raises(OSError, match=r"(?i)read"):
         opened["test"].column("keypoints_2d")
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match="found a folder: name the file in it"):
+        HandFile(tmp_path)

@@ -204,7 +204,9 @@ def test_meshes_for_some_hands_only(tmp_path: Path, data: HandFile) -> None:
 def test_lists_in_millimetres(tmp_path: Path, data: HandFile) -> None:
     joints, surface = hands()
     path = saved(tmp_path, [(1000 * joints).tolist(), (1000 * surface).tolist()])
-    with pytest.raises(PredictionsError, match="look like mm, so assume unit=mm or convert them"):
+    with pytest.raises(
+        PredictionsError, match="look like mm, so use --assume unit=mm or convert them"
+    ):
         read_predictions(path, data)
     read = read_predictions(path, data, assume={"unit": "mm"})
     np.testing.assert_allclose(read.vertices, surface, atol=1e-12)  # type: ignore[arg-type]
@@ -267,7 +269,9 @@ def test_dexycb_text_that_is_broken(
 def test_dexycb_text_in_metres(tmp_path: Path, data: HandFile) -> None:
     path = tmp_path / "results.txt"
     path.write_text(dexycb_text(hands()[0] / 1000, list(range(6))), "utf-8")
-    with pytest.raises(PredictionsError, match=r"expected 'keypoints_3d' in mm, .* assume unit=m"):
+    with pytest.raises(
+        PredictionsError, match=r"expected 'keypoints_3d' in mm, .* --assume unit=m "
+    ):
         read_predictions(path, data)
     assert len(read_predictions(path, data, assume={"unit": "m"})) == 6
 
@@ -297,7 +301,7 @@ def test_a_list_needs_a_split_that_can_be_guessed(tmp_path: Path) -> None:
     [
         ([[XYZ] * 6], "of another kind|found 1: write an empty list"),
         ([[XYZ] * 6, [], []], "of another kind"),
-        ([[[["0.1"] * 3] * 21] * 6, []], "'xyz' to be a regular nesting of numbers, found text"),
+        ([[[["0.1"] * 3] * 21] * 6, []], "'xyz' to be a regular nesting of numbers, found '0.1'"),
         ([[XYZ] * 6, [[None]]], "'verts' to be a regular nesting"),
     ],
 )

@@ -44,7 +44,7 @@ def test_a_slip_of_a_network_is_no_other_unit() -> None:
 def test_other_units_are_refused() -> None:
     with pytest.raises(PredictionsError, match=r'^f: .*look like mm, so set "unit": "mm" or'):
         check_size("keypoints_3d", 1000 * HANDS, IDS, "m", "f")
-    with pytest.raises(PredictionsError, match="look like m, so assume unit=m or"):
+    with pytest.raises(PredictionsError, match="look like m, so use --assume unit=m or"):
         check_size("keypoints_3d", HANDS / 1000, IDS, "mm", "f", declared=False)
     mixed = HANDS.copy()
     mixed[150:] *= 1000

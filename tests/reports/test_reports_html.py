@@ -227,7 +227,9 @@ def test_other_signatures_never_share_a_table(tiny: HandFile, tmp_path: Path) ->
     models = [scored(tiny, "boxed"), scored(tiny, "free", gt_used=())]
     page = page_of(models, tiny, tmp_path)
     assert page.text.count("scored under another signature") == 4, "two protocols, two tables each"
-    assert page.text.count("Ordered by AUC@") == 4
+    assert page.text.count("What differs: gt_used: box .") == 2
+    assert page.text.count("What differs: gt_used: nothing .") == 2
+    assert "Ordered by AUC@" not in page.text, "nobody is first of one"
 
 
 def test_curves_can_be_taken_away_as_numbers(tiny: HandFile, tmp_path: Path) -> None:

@@ -194,3 +194,17 @@ def test_only_the_most_confident_of_a_photo_are_matched() -> None:
     found = make_predictions(truth, noise=0.0)
     reached = math.floor(100 * MAX_DETECTIONS / count) + 1
     assert average_precision(truth, found) == pytest.approx(reached / 101)
+
+
+@pytest.mark.parametrize("without", ["label", "area"])
+def test_a_hand_without_label_or_area_is_ignored_whatever_is_predicted_for_it(without: str) -> None:
+    truth = hands(6)
+    assert truth.person_area_px2 is not None
+    if without == "label":
+        truth.valid[0] = False  # its 3D is labelled all the same
+    else:
+        truth.person_area_px2[0] = np.nan
+    predictions = make_predictions(truth, noise=0.0, score=np.linspace(1.0, 0.5, 6))
+    assert average_precision(truth, predictions) == 1.0
+    missed = make_predictions(truth, noise=0.0, rows=slice(1, 6))
+    assert average_precision(truth, missed) == 1.0

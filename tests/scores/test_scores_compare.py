@@ -49,7 +49,9 @@ def test_different_signatures_are_never_ranked_together() -> None:
     models = [scored(3.0), scored(5.0, gt_used=()), scored(8.0)]
     rankings = rank(models, ["a", "b", "c"], MMPOSE)
     assert [[row.label for row in ranking.rows] for ranking in rankings] == [["a", "c"], ["b"]]
-    assert why_apart(rankings).endswith("their signatures differ in: gt_used")
+    assert why_apart(rankings).endswith(
+        "their signatures differ in gt_used (a, c: box; b: nothing)"
+    )
     assert why_apart(rankings[:1]) == ""
 
 
@@ -110,3 +112,29 @@ def test_differences_below_the_labels_own_error_are_marked() -> None:
     models = [score(make_predictions(in_mm, noise), in_mm, [MMPOSE]) for noise in (3.0, 3.5)]
     (ranking,) = rank(models, ["good", "alike"], MMPOSE)
     assert ranking.rows[1].below_noise == ""
+
+
+def test_hands_predicted_without_3d_lower_the_coverage_of_distances_in_3d() -> None:
+    pa = custom_protocol(("PA-MPJPE[mm]",))
+    full = make_predictions(TRUTH, 5.0)
+    easy = make_predictions(TRUTH, 3.0)
+    assert easy.keypoints_3d is not None
+    easy.keypoints_3d[10:] = np.nan
+    models = [score(predictions, TRUTH, [pa]) for predictions in (full, easy)]
+    assert [model.results[0].samples["missing"] for model in models] == [0, 0]
+    (ranking,) = rank(models, ["full", "easy"], pa)
+    assert [row.rank for row in ranking.rows] == [None, None]
+    assert "coverage differs (25.0% to 100.0%)" in ranking.remark
+    assert {row.label: row.coverage for row in ranking.rows} == {"full": 1.0, "easy": 0.25}
+
+
+def test_a_model_without_a_value_keeps_no_others_from_their_ranks() -> None:
+    pa = custom_protocol(("PA-MPJPE[mm]",))
+    flat = score(make_predictions(TRUTH, keypoints_3d=None, rows=slice(0, 30)), TRUTH, [pa])
+    good, bad = (score(make_predictions(TRUTH, noise), TRUTH, [pa]) for noise in (3.0, 6.0))
+    (ranking,) = rank([flat, bad, good], ["flat", "bad", "good"], pa)
+    assert [(row.rank, row.label) for row in ranking.rows] == [
+        (1, "good"),
+        (2, "bad"),
+        (None, "flat"),
+    ]

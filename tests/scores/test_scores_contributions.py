@@ -253,3 +253,18 @@ def test_no_value_has_a_reason() -> None:
         hands, truth=replace(hands.truth, is_right=sides, image_id=photo, hand_type=None)
     )
     assert "every image has a hand of unknown side" in left_out(unsure, "handedness")
+
+
+def test_hands_predicted_in_part_are_counted() -> None:
+    hands = first_missed(random_hands(15, vertices=20))
+    predictions = hands.predictions
+    assert predictions.keypoints_3d is not None
+    assert predictions.vertices is not None
+    predictions.keypoints_3d[:4] = np.nan
+    predictions.vertices[:3] = np.nan
+    assert left_out(hands, "EPE") == ""
+    assert left_out(hands, "MPJPE") == "; 4 hands predicted without 3D keypoints count as missed"
+    assert left_out(hands, "F@5mm") == "; 3 hands predicted without a mesh count as missed"
+    for name, lost in (("EPE", 1), ("MPJPE", 5), ("PCK@9mm[missing=drop]", 5), ("MPVPE", 4)):
+        custom = custom_protocol((name,))
+        assert made(hands, custom).coverage(custom.primary) == 1 - lost / len(hands)

@@ -118,3 +118,22 @@ def test_intervals_are_the_same_on_every_run() -> None:
         score(make_predictions(truth), truth, [protocol]).results[0].metrics for _ in range(2)
     )
     assert first == second
+
+
+@pytest.mark.parametrize(
+    ("scored", "remark"),
+    [
+        (5, "no interval: only 5 groups (instant_id)"),
+        (6, "1,000 resamples of 40 groups (instant_id), 6 with a score, unreliable"),
+        (20, "1,000 resamples of 40 groups (instant_id), 20 with a score; without"),
+    ],
+)
+def test_groups_without_a_score_make_no_interval_reliable(scored: int, remark: str) -> None:
+    kinds = np.array(["interacting"] * scored + ["right"] * (40 - scored))
+    truth = make_truth(40, hand_type=kinds)
+    custom = custom_protocol(("EPE[px]", "EPE[px,hands=interacting]"))
+    metrics = score(make_predictions(truth), truth, [custom]).results[0].metrics
+    some = metrics["EPE[px,hands=interacting]"]
+    assert remark in some.definition
+    assert (some.ci95 is None) is (scored < 6)
+    assert "with a score" not in metrics["EPE[px]"].definition

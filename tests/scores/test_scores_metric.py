@@ -83,3 +83,28 @@ def test_grids_of_a_name(rule: str, last: float) -> None:
     thresholds, weights = auc_grid(metric.low, metric.high, metric.n, metric.rule)
     assert (len(thresholds), thresholds[0], thresholds[-1]) == (20, 0.0, last)
     assert weights.sum() == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "columns"),
+    [
+        ("PCK@0.2[bbox]", ()),
+        ("MPJPE[mm,root=0]", ()),
+        ("EPE[px,of=mean-pose]", ()),
+        ("EPE[px,frame=stored]", ("crop",)),
+        ("PCK@0.2[image]", ("crop",)),
+        ("PCK@0.2[head]", ("head_size_px",)),
+        ("EPE[px,joints=tip+visible]", ("visibility",)),
+        ("EPE[px,joints=tip]", ()),
+        ("MPJPE[mm,root=0,avg=side]", ("is_right",)),
+        ("coverage[hands=left]", ("is_right",)),
+        ("MPJPE[mm,root=0,hands=single]", ("hand_type",)),
+        ("MRRPE[mm]", ("image_id", "is_right", "hand_type")),
+        ("handedness", ("image_id", "is_right", "hand_type")),
+        ("OKS-AP[person]", ("person_area_px2", "image_id", "is_right")),
+        ("OKS-AP[mask]", ("hand_area_px2", "image_id", "is_right")),
+        ("OKS-AP[hand]", ("image_id", "is_right")),
+    ],
+)
+def test_what_else_of_the_truth_decides_a_number(name: str, columns: tuple[str, ...]) -> None:
+    assert parse(name).truth_columns == columns

@@ -82,6 +82,12 @@ def test_hands_and_sides_are_averaged_as_the_metric_does() -> None:
     assert paired_test(scores, other, named(8), "side", left).difference == pytest.approx(0.5)
 
 
+def test_rounding_is_no_difference() -> None:
+    scores = np.random.default_rng(0).uniform(0, 30, (40, 21))
+    other = scores + np.random.default_rng(1).normal(0, 1e-13, scores.shape)
+    assert paired_test(scores, other, named(40), "pool") == PairedTest(0.0, 1.0, None, 40)
+
+
 def test_holm() -> None:
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert holm([0.5, None, 0.9]) == [1.0, None, 1.0]

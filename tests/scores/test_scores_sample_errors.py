@@ -13,6 +13,7 @@ from handbench.scores.matching import match
 from handbench.scores.measuring import measure
 from handbench.scores.protocols import HANDBENCH, custom_protocol
 from handbench.scores.sample_errors import SampleErrors, choose, is_errors_file
+from handbench.scores.scoring import rescore
 
 TRUTH = make_truth(3, is_right=np.array([1, 0, -1], dtype=np.int8))
 
@@ -89,6 +90,19 @@ def test_some_hands() -> None:
         errors.only(["b"], "ids.txt")
     with pytest.raises(ScoreError, match="found no id at all"):
         errors.only([], "ids.txt")
+
+
+def test_scores_of_images_need_all_their_hands() -> None:
+    two = ("MRRPE[mm]", "handedness")
+    truth = replace(TRUTH, image_id=np.array(["i", "i", "j"]))
+    predictions = make_predictions(truth, is_right=np.array([1, 0, 1], dtype=np.int8))
+    errors = measure(match(predictions, truth), [custom_protocol(two)], {})
+    assert rescore(errors, metrics=two).results[0].metrics["handedness"].value == 1.0
+    # The row of the right hand has the scores of an image whose left hand is not chosen.
+    (some,) = rescore(errors, metrics=two, ids=["hands/0000", "hands/0002"]).results
+    for metric in some.metrics.values():
+        assert metric.value is None
+        assert "evaluate the predictions" in metric.definition
 
 
 def test_files_of_another_kind(tmp_path: Path) -> None:

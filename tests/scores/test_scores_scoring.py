@@ -309,6 +309,37 @@ def test_the_signature_changes_with_what_must_be_equal() -> None:
     assert sign(predictions, half) != sign(predictions, other_half)
 
 
+def test_what_the_hash_of_the_truth_leaves_out_changes_the_signatures_that_depend_on_it() -> None:
+    truth = make_truth(columns_sha256={"crop": "a" * 16, "visibility": "b" * 16})
+    other = replace(truth, columns_sha256={"crop": "c" * 16, "visibility": "b" * 16})
+
+    def same(*names: str) -> bool:
+        one, two = (
+            score(make_predictions(t), t, [custom_protocol(names)]).results[0].signature
+            for t in (truth, other)
+        )
+        return one == two
+
+    assert same("EPE[px]", "PCK@0.2[bbox]", "EPE[px,joints=visible]", "OKS-AP[hand]")
+    assert not same("EPE[px]", "EPE[px,frame=stored]")
+    assert not same("PCK@0.2[image]")
+    mixed = custom_protocol(("PCK@0.2[image]", "EPE[px,joints=visible]", "coverage[hands=left]"))
+    signature = score(make_predictions(truth), truth, [mixed]).results[0].signature
+    assert signature.endswith(f"; columns: crop {'a' * 16}, is_right none, visibility {'b' * 16}")
+    twice = make_predictions(truth, gt_used=("box", "box"))
+    assert "; gt_used: box;" in score(twice, truth, [MMPOSE]).results[0].signature
+
+
+def test_all_ids_are_no_subset() -> None:
+    truth = make_truth(5)
+    predictions = make_predictions(truth)
+    ids = truth.sample_id[::-1].tolist()
+    whole = score(predictions, truth, [MMPOSE])
+    fresh = score(predictions, truth.only(ids, "ids"), [MMPOSE]).results[0]
+    again = rescore(whole.errors, "mmpose", ids=ids).results[0]
+    assert fresh.signature == again.signature == whole.results[0].signature
+
+
 def test_subsets_by_id() -> None:
     truth = make_truth()
     evaluation = score(make_predictions(truth), truth.only(["hands/0003"], "ids.txt"), [MMPOSE])

@@ -31,6 +31,8 @@ def test_every_number_of_one_model_stands_in_its_report() -> None:
         assert f"{metric.value:.{digits}f}" in text
     assert "missing=drop]" not in text  # a column of its own for one model
     assert text.index("samples: 30 expected") < text.index("AUC@")
+    signed = "signature: handbench/1; 30 hands; truth 000000000000; ids all; gt_used box; box "
+    assert text.count(signed + "gt_annotation") == 1
 
 
 def test_models_with_other_signatures_stand_in_tables_of_their_own() -> None:
@@ -38,8 +40,11 @@ def test_models_with_other_signatures_stand_in_tables_of_their_own() -> None:
     two = score(make_predictions(TRUTH, 5.0, input={"box": "detector"}), TRUTH, [MMPOSE])
     rankings = rank([one, two], ["one", "two"], MMPOSE)
     text = report_text(["one", "two"], [one, two], [MMPOSE], rankings)
-    assert "not ranked together, because their signatures differ in: box" in text
-    assert text.count("ranking under mmpose/1") == 2
+    assert "their signatures differ in box (one: gt_annotation; two: detector)" in text
+    # Nobody is first of one.
+    assert "ranking under" not in text
+    assert "\n\none under mmpose/1\n  metric " in text
+    assert "\n\ntwo under mmpose/1\n  metric " in text
 
 
 def test_unequal_coverage_is_said_beside_the_numbers() -> None:

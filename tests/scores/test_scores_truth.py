@@ -6,8 +6,10 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import numpy.typing as npt
 import pytest
 from generators.scored import make_predictions, make_truth
+from generators.truth_file import write_truth
 from PIL import Image
 
 from handbench.camera import crop_intrinsics, flip_camera, flip_matrix, flip_points_3d, project
@@ -18,7 +20,7 @@ from handbench.scores.matching import match
 from handbench.scores.protocols import HANDBENCH, MMPOSE
 from handbench.scores.scoring import score
 from handbench.scores.subsets import breakdown
-from handbench.scores.truth import read_truth
+from handbench.scores.truth import Truth, read_truth
 
 SIDE = 64
 CAMERA = np.array([[150.0, 0.0, 60.0], [0.0, 150.0, 70.0], [0.0, 0.0, 1.0]])
@@ -151,3 +153,28 @@ def test_groups_of_hands_by_a_column(tmp_path: Path) -> None:
     assert anna.metrics[str(MMPOSE.primary)] == pytest.approx(0.9, abs=0.051)
     assert (ben.predicted, ben.metrics["EPE[px]"]) == (0, None)
     assert ben.metrics[str(HANDBENCH.primary)] == 0.0
+
+
+def test_fingerprints_tell_crops_and_columns_apart_whatever_the_order(tmp_path: Path) -> None:
+    truth = make_truth(6, visibility=np.tile([[1], [2]], (3, 21)).astype(np.uint8))
+    areas = np.array([np.nan, 2.0, 3.0, 4.0, 5.0, 6.0])
+
+    def fingerprints(name: str, truth: Truth, areas: npt.ArrayLike) -> dict[str, str]:
+        with write_truth(tmp_path / f"{name}.h5", truth, person_area_px2=areas) as file:
+            return read_truth(file, "test").columns_sha256
+
+    usual = fingerprints("usual", truth, areas)
+    assert set(usual) == {"crop", "image_id", "visibility", "is_right", "person_area_px2"}
+    assert all(len(digits) == 16 for digits in usual.values())
+    order = np.array([3, 0, 5, 1, 4, 2])
+    assert fingerprints("shuffled", truth.rows(order), areas[order]) == usual
+    crop = truth.crop.copy()
+    crop[2, 0, 2] += 4
+    moved = fingerprints("moved", replace(truth, crop=crop), areas)
+    assert [name for name in usual if moved[name] != usual[name]] == ["crop"]
+    visibility = np.where(truth.visibility == 1, 255, truth.visibility).astype(np.uint8)
+    other = fingerprints("other", replace(truth, visibility=visibility), areas + 1)
+    assert [name for name in sorted(usual) if other[name] != usual[name]] == [
+        "person_area_px2",
+        "visibility",
+    ]
