@@ -305,7 +305,8 @@ def dataset_name(source: Source, settings: ConvertSettings, *, shortened: bool =
     """
     cut = settings.limit is not None and any(n > settings.limit for n in source.splits().values())
     other = cut or shortened or settings.selection.narrows or settings.cut is not None
-    counted = any(split.samples for split in source.manifest.splits.values())
+    published = source.manifest.splits.values()
+    counted = any(split.samples or split.annotations for split in published)
     if other and counted and source.name == source.manifest.name:
         return f"{source.name}-subset"
     return source.name

@@ -107,13 +107,13 @@ def frames(block: SampleBlock, settings: CropSettings) -> Frames:
         crop, rotation, camera = perspective_crop(block.bbox, settings.padding, size, block.camera)
     else:
         crop = crop_matrix(block.bbox, settings.padding, size)
-        camera = None if camera is None else crop_intrinsics(crop, camera)
     mirrored = settings.mirror_left & (block.is_right == 0)
     unchanged: npt.NDArray[np.bool_] = (np.abs(crop - np.eye(3)) < _IDENTITY_TOLERANCE).all(
         axis=(1, 2)
     ) & (block.image_size == size).all(axis=1)
     if not settings.perspective:
         crop[unchanged] = np.eye(3)
+        camera = None if camera is None else crop_intrinsics(crop, camera)
     crop[mirrored] = flip_matrix(size) @ crop[mirrored]
     if camera is not None:
         camera[mirrored] = flip_camera(camera[mirrored], size)

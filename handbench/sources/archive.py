@@ -8,12 +8,35 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from handbench.errors import SourceError
 from handbench.files import describe_names, sha256_file
 
 _O_BINARY = getattr(os, "O_BINARY", 0)  # Windows would translate line ends
+
+
+_DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    OSError,
+    EOFError,
+    ValueError,
+    RuntimeError,  # encrypted, or packed by a method that Python lacks
+)
+"""What reading a member of a damaged archive raises."""
+
+
+class Readable(Protocol):
+    """An open file of which pieces can be read."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most `size` bytes; none at the end."""
+        ...
+
+    def close(self) -> None:
+        """Close it."""
+        ...
 
 
 class Folder:
@@ -36,6 +59,15 @@ class Folder:
                 return data
             finally:
                 os.close(descriptor)
+        except FileNotFoundError as error:
+            raise SourceError(f"expected {name} in {self.path}, found no such file") from error
+        except OSError as error:
+            raise SourceError(f"cannot read {self.path / name}: {error.strerror}") from error
+
+    def stream(self, name: str) -> Readable:
+        """One file opened for reading, for those too large to hold."""
+        try:
+            return (self.path / name).open("rb")
         except FileNotFoundError as error:
             raise SourceError(f"expected {name} in {self.path}, found no such file") from error
         except OSError as error:
@@ -98,17 +130,14 @@ class Archives:
         archive, entry = self._entries[name]
         try:
             return archive.read(entry)
-        except (
-            zipfile.BadZipFile,
-            zlib.error,
-            OSError,
-            EOFError,
-            ValueError,
-            RuntimeError,  # encrypted, or packed by a method that Python lacks
-        ) as error:
-            raise SourceError(
-                f"{name} in {archive.filename} is damaged ({error}); download the archive again"
-            ) from error
+        except _DAMAGED as error:
+            raise _damaged(archive, name, error) from error
+
+    def stream(self, name: str) -> Readable:
+        """One member opened for reading, for those too large to hold."""
+        if name not in self._entries:
+            raise SourceError(f"expected {name} in {self._names()}, found no such member")
+        return _Member(*self._entries[name])
 
     def has(self, name: str) -> bool:
         """Whether a member of that name, or below it, exists."""
@@ -132,6 +161,34 @@ class Archives:
 
     def _names(self) -> str:
         return describe_names(str(path) for path in self.paths)
+
+
+class _Member:
+    """A member of a zip archive, read in pieces; zip's own checksum is verified at the end."""
+
+    def __init__(self, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> None:
+        self._archive, self._name = archive, entry.filename
+        try:
+            self._file = archive.open(entry)
+        except _DAMAGED as error:
+            raise _damaged(archive, self._name, error) from error
+
+    def read(self, size: int, /) -> bytes:
+        """At most `size` bytes; none at the end."""
+        try:
+            return self._file.read(size)
+        except _DAMAGED as error:
+            raise _damaged(self._archive, self._name, error) from error
+
+    def close(self) -> None:
+        """Close the member, not its archive."""
+        self._file.close()
+
+
+def _damaged(archive: zipfile.ZipFile, name: str, error: Exception) -> SourceError:
+    return SourceError(
+        f"{name} in {archive.filename} is damaged ({error}); download the archive again"
+    )
 
 
 RawFiles = Folder | Archives

@@ -7,6 +7,7 @@ Zimmermann et al., ICCV 2019; lmb-freiburg/freihand (README, view_samples.py).
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -332,19 +333,20 @@ class FreiHAND:
         where = self._raw.where(file)
         vertices: npt.NDArray[np.float32] | None = None
         found = 0
-        for entry in iterate_entries(self._raw.read(file), where):
-            if found == needed < native.annotations:
-                break  # --limit wants no more
-            if vertices is None:
-                vertices = np.empty((needed, *entry.shape), dtype=np.float32)
-            if entry.shape != vertices.shape[1:] or not np.isfinite(entry).all():
-                raise SourceError(
-                    f"entry {found} of {where}: expected {vertices.shape[1:]} finite numbers, "
-                    f"found {entry.shape}"
-                )
-            if found < needed:
-                vertices[found] = entry
-            found += 1
+        with contextlib.closing(self._raw.stream(file)) as stream:
+            for entry in iterate_entries(stream, where):
+                if found == needed < native.annotations:
+                    break  # --limit wants no more
+                if vertices is None:
+                    vertices = np.empty((needed, *entry.shape), dtype=np.float32)
+                if entry.shape != vertices.shape[1:] or not np.isfinite(entry).all():
+                    raise SourceError(
+                        f"entry {found} of {where}: expected {vertices.shape[1:]} finite numbers, "
+                        f"found {entry.shape}"
+                    )
+                if found < needed:
+                    vertices[found] = entry
+                found += 1
         if vertices is None or found != needed:
             raise SourceError(
                 f"expected {native.annotations:,} entries in {where}, found {found:,}; take the "

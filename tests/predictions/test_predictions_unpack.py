@@ -92,7 +92,7 @@ def test_empty_files_and_folders(tmp_path: Path, data: HandFile, suffix: str) ->
     [
         (pickle.dumps([1]), "a.json", "JSON under the suffix .json, found a pickle: rename it to "),
         (pickle.dumps([1]), "a.npz", "found a pickle: rename it to end in .pkl or .pickle"),
-        (gzip.compress(b"{}"), "a.json", "found gzip: rename it to end in .json.gz"),
+        (gzip.compress(b"{}", mtime=0), "a.json", "found gzip: rename it to end in .json.gz"),
         (b'{"a": 1}', "a.json.gz", "found JSON: rename it to end in .json"),
         (b"  [1, 2]", "a.txt", "expected text under the suffix .txt, found JSON: rename it"),
         (b"[1]", "a.pkl", "found JSON: rename it"),

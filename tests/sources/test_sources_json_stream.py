@@ -49,3 +49,26 @@ def test_truncation_is_found(cut: int):
 def test_bad_entries_are_source_errors(data: bytes, message: str):
     with pytest.raises(SourceError, match=message):
         list(iterate_entries(data, "v.json"))
+
+
+class Slowly:
+    """A stream that gives a few bytes at a time."""
+
+    def __init__(self, data: bytes, step: int) -> None:
+        self.data, self.step = data, step
+
+    def read(self, size: int, /) -> bytes:
+        piece, self.data = self.data[: self.step], self.data[self.step :]
+        return piece
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 7, 50])
+@pytest.mark.parametrize("indent", [None, 2])
+def test_pieces_may_end_anywhere(step: int, indent: int | None):
+    data = json.dumps(TABLES, indent=indent).encode()
+    assert np.array_equal(np.stack(list(iterate_entries(Slowly(data, step), "v.json"))), TABLES)
+    with pytest.raises(SourceError, match="breaks off after 3 entries"):
+        list(iterate_entries(Slowly(data.rstrip(b" \n]") + b"\n ] ]", step), "v.json"))
