@@ -36,8 +36,11 @@ def atomic_path(target: Path) -> Iterator[Path]:
         temporary.touch(exist_ok=False)
         temporary.unlink()
     except OSError as error:
+        reason = error.strerror or error  # a file in the place of the folder: "File exists"
+        if isinstance(error, FileExistsError | NotADirectoryError):
+            reason = "it is no folder"
         raise HandbenchError(
-            f"cannot write to {target.parent}: {error.strerror or error}; choose another place "
+            f"cannot write to {target.parent}: {reason}; choose another place "
             "or make the folder writable"
         ) from error
     try:
@@ -117,7 +120,7 @@ def parse_json(
         return orjson.loads(data)
     except orjson.JSONDecodeError as invalid:
         if not data.strip():
-            found = "an empty file"
+            found = "an empty file: copy or download it again"
         elif _breaks_off(invalid):
             found = "a file that breaks off in the middle: copy or download it again"
         elif invalid.doc[invalid.pos :].startswith(("NaN", "Infinity")):

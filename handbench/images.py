@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import math
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -77,6 +77,40 @@ def encoded_sizes(
             header = data[: _frame_end(data)]
         sizes[row] = size
     return sizes
+
+
+def read_images(
+    read: Callable[[str], bytes], names: Sequence[str], folder: str, *, lenient: bool = False
+) -> tuple[list[bytes], npt.NDArray[np.int32]]:
+    """Encoded images and their heights and widths (N, 2), px.
+
+    Parameters
+    ----------
+    read
+        Gives the bytes of a name.
+    names, folder
+        Which images; where they are, for messages.
+    lenient
+        An image that is missing, empty or truncated comes as no bytes at all, of size 0×0.
+
+    Raises
+    ------
+    SourceError
+        At the first such image, unless `lenient`.
+    """
+    if not lenient:
+        images = [read(name) for name in names]
+        return images, encoded_sizes(images, names, folder)
+    images, sizes = [], []
+    for name in names:
+        try:
+            data = read(name)
+            size = encoded_size(data, f"{folder}/{name}")
+        except SourceError:
+            data, size = b"", (0, 0)
+        images.append(data)
+        sizes.append(size)
+    return images, np.array(sizes, dtype=np.int32).reshape(-1, 2)
 
 
 def _frame_end(data: bytes) -> int:

@@ -118,18 +118,18 @@ _LISTED = 100
     help="Threads that cut and encode images.",
 )
 @own_data_options
-@click.option("--name", help="coco: name of the dataset.  [default: stem of --out, else coco]")
+@click.option("--name", help="coco, points: name of the dataset.  [default: stem of --out]")
 @click.option(
     "--split-blocks",
     metavar="SPLIT=N,...",
-    help="coco: deal runs of annotations out to splits, for example train=2,test=1.",
+    help="coco, points: deal runs of annotations out to splits, for example train=2,test=1.",
 )
 @click.option(
     "--block-size",
     type=click.IntRange(min=1),
     default=20,
     show_default=True,
-    help="coco: annotations in such a run.",
+    help="coco, points: annotations in such a run.",
 )
 @click.option("--dry-run", is_flag=True, help="Check the source, print counts and bytes, stop.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing file.")

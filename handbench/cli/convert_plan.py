@@ -10,7 +10,13 @@ from typing import Any
 import click
 import numpy as np
 
-from handbench.hdf5.convert import ConvertSettings, crop_settings, native_splits, survey
+from handbench.hdf5.convert import (
+    ConvertSettings,
+    crop_settings,
+    native_splits,
+    read_blocks,
+    survey,
+)
 from handbench.samples.selection import Selector
 from handbench.samples.shaping import Shaper, StoredBlock
 from handbench.sources.block import Source
@@ -55,8 +61,8 @@ def _bytes_a_row(source: Source, split: str, settings: ConvertSettings) -> float
     extras: float = sum(_EXTRA_BYTES[name] for name in settings.extras)
     if settings.heatmaps:
         extras += _HEATMAP_BYTES * (settings.size / 224) ** 2
-    limit = min(_PROBED_ROWS, settings.limit or _PROBED_ROWS)
-    for block in source.blocks(split, probe.extras, limit):
+    probe = replace(probe, limit=min(_PROBED_ROWS, settings.limit or _PROBED_ROWS))
+    for block in read_blocks(source, split, probe.extras, probe):
         kept = Selector(probe.selection, crop).keep(block)
         stored = shaper.shape(kept) if len(kept) else None
         if stored is not None and len(stored):

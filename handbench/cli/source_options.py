@@ -35,15 +35,17 @@ _annotations = click.option(
     "--annotations",
     multiple=True,
     metavar="[SPLIT=]FILE",
-    help="coco: keypoints JSON; give it once for each split.  [default split: test]",
+    help="coco, points: file of keypoints; give it once for each split.  [default split: test]",
 )
 _images_dir = click.option(
-    "--images-dir", type=click.Path(path_type=Path), help="coco: folder that file names start from."
+    "--images-dir",
+    type=click.Path(path_type=Path),
+    help="coco, points: folder that file names start from.",
 )
 _joint_order = click.option(
     "--joint-order",
     metavar="I,I,...",
-    help="coco: 21 indices with canonical[i] = native[I[i]].  [default: canonical already]",
+    help="coco, points: 21 indices, canonical[i] = native[I[i]].  [default: canonical already]",
 )
 
 

@@ -221,7 +221,7 @@ def _shaped(
         return native, count, block, stored
 
     for native in natives:
-        for block in source.blocks(native, settings.extras, settings.limit):
+        for block in read_blocks(source, native, settings.extras, settings):
             read += len(block)
             kept = selector.keep(block)
             if not len(kept):
@@ -232,6 +232,14 @@ def _shaped(
                 yield finish()
     while at_work:
         yield finish()
+
+
+def read_blocks(
+    source: Source, native: str, extras: frozenset[str], settings: ConvertSettings
+) -> Iterator[SampleBlock]:
+    """Blocks of a split of the source; past images that cannot be read, if bad rows are skipped."""
+    source.lenient = settings.selection.skip_bad
+    return source.blocks(native, extras, settings.limit)
 
 
 def survey(source: Source, settings: ConvertSettings) -> Dealer | None:
@@ -252,7 +260,7 @@ def survey(source: Source, settings: ConvertSettings) -> Dealer | None:
     # What is wrong with a row is said when its turn comes to be cut.
     quiet = Selector(replace(settings.selection, skip_bad=True), crop_settings(source, settings))
     for native in native_splits(source, settings):
-        for block in source.blocks(native, frozenset(), settings.limit):
+        for block in read_blocks(source, native, frozenset(), settings):
             kept = quiet.keep(block)
             if len(kept):
                 dealer.survey(kept)

@@ -8,6 +8,7 @@ as its last attribute, then it is renamed.
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -28,6 +29,7 @@ from handbench.hdf5.format import (
     ROOT_ATTRIBUTES,
     TruthHash,
 )
+from handbench.hdf5.full_disk import failed_write, one_sentence, refused_writes
 from handbench.provenance import provenance
 
 _CHUNK_TARGET_BYTES = 256 * 1024
@@ -315,7 +317,7 @@ class HandFileWriter:
         missing = [name for name in ROOT_ATTRIBUTES if name not in attributes]
         if missing:
             raise FormatError(f"{self.path}: the header lacks {', '.join(missing)}")
-        with contextlib.ExitStack() as stack:
+        with one_sentence(self.path), contextlib.ExitStack() as stack:
             temporary = stack.enter_context(atomic_path(self.path))
             self._file = stack.enter_context(_created(temporary))
             for name, value in attributes.items():
@@ -344,18 +346,31 @@ class HandFileWriter:
         trace: TracebackType | None,
     ) -> None:
         # Closing is part of writing: an error in it must discard the file as any other would.
-        with self._stack:
+        with one_sentence(self.path), refused_writes() as refused, self._stack:
             if error is not None:
                 raise error
             for split in self._splits.values():
                 split.close()
             self._file.flush()
+            if refused:
+                raise refused[0]
             self._file.attrs["complete"] = True
+            self._file.flush()  # a disk that is full now is found here, not on closing
 
 
 @contextlib.contextmanager
 def _created(path: Path) -> Iterator[h5py.File]:
     # The latest libver keeps chunk indices small and fast for long one-dimensional datasets;
     # v110 is what every HDF5 since 2016 reads.
-    with h5py.File(path, "w", libver=("v110", "v110")) as file:
+    file = h5py.File(path, "w", libver=("v110", "v110"))
+    try:
         yield file
+    except BaseException as error:
+        if failed_write(error):
+            # Closing writes what is still buffered. The file is thrown away: let it have its room.
+            with contextlib.suppress(OSError):
+                os.truncate(path, 0)
+        with contextlib.suppress(OSError, RuntimeError):
+            file.close()
+        raise
+    file.close()

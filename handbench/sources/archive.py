@@ -60,18 +60,28 @@ class Folder:
             finally:
                 os.close(descriptor)
         except FileNotFoundError as error:
-            raise SourceError(f"expected {name} in {self.path}, found no such file") from error
+            raise self._missing(name) from error
         except OSError as error:
-            raise SourceError(f"cannot read {self.path / name}: {error.strerror}") from error
+            raise self._unreadable(name, error) from error
+
+    def _missing(self, name: str) -> SourceError:
+        return SourceError(
+            f"expected {name} in {self.path}, found no such file; copy or unpack it there"
+        )
+
+    def _unreadable(self, name: str, error: OSError) -> SourceError:
+        return SourceError(
+            f"cannot read {self.path / name}: {error.strerror}; put a readable file there"
+        )
 
     def stream(self, name: str) -> Readable:
         """One file opened for reading, for those too large to hold."""
         try:
             return (self.path / name).open("rb")
         except FileNotFoundError as error:
-            raise SourceError(f"expected {name} in {self.path}, found no such file") from error
+            raise self._missing(name) from error
         except OSError as error:
-            raise SourceError(f"cannot read {self.path / name}: {error.strerror}") from error
+            raise self._unreadable(name, error) from error
 
     def has(self, name: str) -> bool:
         """Whether a file or folder of that name exists."""

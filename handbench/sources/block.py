@@ -22,7 +22,7 @@ class SampleBlock:
     sample_id
         B stable, unique names.
     images
-        B encoded images as published.
+        B encoded images as published; empty where a lenient source could not read one.
     image_size
         (B, 2) int32 height, width in px.
     keypoints_2d
@@ -99,6 +99,8 @@ class Source(Protocol):
         Names of the id columns that splits may not straddle and that a bootstrap resamples.
     cuts_val
         The source has no `val`: it is to be cut from `train` by `split_unit`.
+    lenient
+        Set it to go on past images that cannot be read: they come empty, of size 0×0.
     """
 
     name: str
@@ -110,6 +112,7 @@ class Source(Protocol):
     split_unit: str
     cluster_unit: str
     cuts_val: bool
+    lenient: bool
 
     def splits(self) -> dict[str, int]:
         """Rows in each split (handbench names), in the official order."""

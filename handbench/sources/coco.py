@@ -88,7 +88,7 @@ def _read(path: Path, manifest: Manifest) -> OwnTable:
         )
     images = {image["id"]: image for image in _records(data, "images", _IMAGE_FIELDS, path)}
     hands: list[_Hand] = []
-    without_points = without_box = 0
+    without_points = without_box = without_labels = 0
     for annotation in _records(data, "annotations", _ANNOTATION_FIELDS, path):
         if "keypoints" not in annotation:
             without_points += 1
@@ -96,10 +96,14 @@ def _read(path: Path, manifest: Manifest) -> OwnTable:
         if annotation["image_id"] not in images:
             raise SourceError(
                 f"annotation {annotation['id']} in {path} names image "
-                f"{annotation['image_id']!r}, which is not among its {len(images):,} images"
+                f"{annotation['image_id']!r}, which is not among its {len(images):,} images; "
+                "add the image or remove this annotation"
             )
         if "bbox" not in annotation and not _spans_a_box(annotation, path):
             without_box += 1
+            continue
+        if not _has_labels(annotation, path):
+            without_labels += 1
             continue
         hands.append((annotation, images[annotation["image_id"]]))
     if not hands:
@@ -114,6 +118,7 @@ def _read(path: Path, manifest: Manifest) -> OwnTable:
         dropped={
             f"annotation without keypoints in {path.name}": without_points,
             f"annotation without a box or labels in {path.name}": without_box,
+            f"annotation without a labelled keypoint in {path.name}": without_labels,
         },
     )
 
@@ -221,6 +226,11 @@ def _spans_a_box(hand: dict[str, Any], path: Path) -> bool:
     """Whether the labelled keypoints have a box with an area."""
     points = _keypoints(hand, path)
     return bool((keypoint_box(points[:, :2], points[:, 2] > 0)[2:] > 0).all())
+
+
+def _has_labels(hand: dict[str, Any], path: Path) -> bool:
+    """Whether anything is known of the hand beside its box."""
+    return hand.get("joint_cam") is not None or bool((_keypoints(hand, path)[:, 2] > 0).any())
 
 
 def _joints_3d(hand: dict[str, Any], path: Path) -> npt.NDArray[np.float64]:

@@ -20,7 +20,7 @@ from handbench.camera import image_box, project
 from handbench.errors import SourceError
 from handbench.files import describe_names, parse_json
 from handbench.hand import NUM_JOINTS, UNLABELLED, VISIBILITY_UNKNOWN
-from handbench.images import encoded_size, encoded_sizes
+from handbench.images import encoded_size, read_images
 from handbench.sources.archive import RawFiles, open_raw
 from handbench.sources.block import SampleBlock
 from handbench.sources.instants import cluster_instants, describe_clusters
@@ -64,6 +64,7 @@ class FreiHAND:
 
     box_source = "image"
     cuts_val = True
+    lenient = False
 
     def __init__(self, raw: RawFiles, manifest: Manifest, versions: Sequence[int]) -> None:
         self.manifest = manifest
@@ -286,8 +287,7 @@ class FreiHAND:
         )
         numbers = [f"{i:08d}" for i in ids.tolist()]
         names = [f"{native.native}/rgb/{number}.jpg" for number in numbers]
-        images = [self._raw.read(name) for name in names]
-        size = encoded_sizes(images, names, str(self._raw.path))
+        images, size = read_images(self._raw.read, names, str(self._raw.path), lenient=self.lenient)
         valid = np.full((len(ids), NUM_JOINTS), known)
         visibility = VISIBILITY_UNKNOWN if known else UNLABELLED
         return SampleBlock(

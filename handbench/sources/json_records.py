@@ -176,7 +176,7 @@ class _Scanner:
 
     def _cut(self) -> SourceError:
         if not self._passed and not self._text.strip():
-            found = "an empty file"
+            found = "an empty file: copy or download it again"
         else:
             after = f" after {self._count:,} records" if self._count else ""
             found = f"a file that breaks off{after}: copy or download it again"

@@ -274,7 +274,10 @@ def _parse(data: bytes, where: str) -> _Lines:
         rows.append(number)
         numbers.append(values)
     if not names:
-        raise SourceError(f"expected one line a photo in {where}, found an empty file")
+        raise SourceError(
+            f"expected one line a photo in {where}, found an empty file; take it from the original "
+            "archive"
+        )
     table = np.array(numbers)
     if not np.isfinite(table).all():
         line_number = rows[int((~np.isfinite(table)).any(axis=1).argmax())]

@@ -124,7 +124,10 @@ class OwnData(TableSource):
                 f"{describe_names(str(path) for path in annotations.values())}"
             )
         if not images_dir.is_dir():
-            raise SourceError(f"expected a folder of images at {images_dir}, found none")
+            raise SourceError(
+                f"expected a folder of images at {images_dir}, found none; name it with "
+                "--images-dir"
+            )
         boxed = True
         for split, path in annotations.items():
             table = read(path)

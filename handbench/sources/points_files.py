@@ -94,7 +94,7 @@ def read_points(path: Path) -> Points:
     except OSError as error:
         raise SourceError(f"cannot read points at {path}: {error.strerror or error}") from error
     if not data.strip():
-        raise SourceError(f"expected points at {path}, found an empty file")
+        raise SourceError(f"expected points at {path}, found an empty file; write it again")
     points = readers[path.suffix.lower()](data, path)
     if not points.image:
         raise SourceError(f"expected a row for every hand in {path}, found none")

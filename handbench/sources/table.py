@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from handbench.errors import SourceError
 from handbench.hand import UNLABELLED
-from handbench.images import encoded_sizes
+from handbench.images import read_images
 from handbench.sources.archive import RawFiles
 from handbench.sources.block import SampleBlock
 from handbench.sources.manifest import Manifest
@@ -137,6 +137,7 @@ class TableSource:
         self.split_unit = split_unit or manifest.split_unit
         self.cluster_unit = cluster_unit or manifest.cluster_unit
         self.cuts_val = cuts_val
+        self.lenient = False
         self._files = files
         self._tables = dict(tables)
         self._label_files = list(label_files)
@@ -160,11 +161,15 @@ class TableSource:
         return self._block(self._tables[split].take(rows), frozenset())
 
     def _block(self, part: HandTable, extras: frozenset[str]) -> SampleBlock:
-        read = {name: self._files.read(name) for name in dict.fromkeys(part.file_name)}
-        unique = list(read)
-        of_image = encoded_sizes(list(read.values()), unique, str(self.path))
-        place = {name: number for number, name in enumerate(unique)}
-        sizes = of_image[[place[name] for name in part.file_name]]
+        place = {name: number for number, name in enumerate(dict.fromkeys(part.file_name))}
+        data, of_image = read_images(
+            self._files.read, list(place), str(self.path), lenient=self.lenient
+        )
+        of_row = [place[name] for name in part.file_name]
+        sizes, images = of_image[of_row], [data[number] for number in of_row]
+        if self.lenient:
+            for row in np.flatnonzero(_of_wrong_size(sizes, part)).tolist():
+                sizes[row], images[row] = 0, b""
         self._check_sizes(sizes, part)
         masks = None
         if "mask" in extras and part.mask_name is not None:
@@ -175,7 +180,7 @@ class TableSource:
             valid_3d = np.asarray(np.isfinite(part.keypoints_3d).all(axis=-1))
         return SampleBlock(
             sample_id=part.sample_id,
-            images=[read[name] for name in part.file_name],
+            images=images,
             image_size=sizes,
             keypoints_2d=part.keypoints_2d,
             valid_2d=valid,
@@ -191,10 +196,8 @@ class TableSource:
         )
 
     def _check_sizes(self, found: npt.NDArray[np.int32], part: HandTable) -> None:
-        if part.image_size is None:
-            return
-        wrong = ((part.image_size > 0) & (part.image_size != found)).any(axis=1)
-        if wrong.any():
+        wrong = _of_wrong_size(found, part)
+        if part.image_size is not None and wrong.any():
             row = int(wrong.argmax())
             height, width = part.image_size[row].tolist()
             raise SourceError(
@@ -210,3 +213,9 @@ class TableSource:
     def files(self) -> list[dict[str, Any]]:
         """Label files, or the archives that hold them, with size and sha256."""
         return self._files.describe(self._label_files)
+
+
+def _of_wrong_size(found: npt.NDArray[np.int32], part: HandTable) -> npt.NDArray[np.bool_]:
+    """(N,) bool: images that were read and are not as large as the label file says."""
+    stated = found if part.image_size is None else part.image_size
+    return np.asarray(((stated > 0) & (found > 0) & (stated != found)).any(axis=1))

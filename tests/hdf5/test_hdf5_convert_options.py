@@ -395,6 +395,49 @@ def test_an_image_that_decodes_badly_is_left_out(tmp_path: Path, workers: int, r
     assert verify(result.path, deep=True).passed
 
 
+@pytest.mark.parametrize("damage", ["missing", "empty", "truncated", "another size"])
+def test_an_image_that_cannot_be_read_is_left_out(tmp_path: Path, damage: str):
+    crowd = write_crowd(tmp_path / "data", photos=3)
+    crowd.table.image_size = np.tile(np.array([240, 320], dtype=np.int32), (6, 1))
+    path = crowd.folder / "001.png"
+    if damage == "missing":
+        path.unlink()
+    elif damage == "another size":
+        path.write_bytes(images.encode_jpeg(np.zeros((40, 40, 3), np.uint8)))
+    else:
+        path.write_bytes(path.read_bytes()[: 300 if damage == "truncated" else 0])
+    with pytest.raises(SourceError, match=r"001\.png"):
+        done(crowd, tmp_path / "a.h5")
+    result = done(crowd, tmp_path / "a.h5", selection=Selection(skip_bad=True))
+    assert result.rows == {"test": 4}
+    assert result.dropped == {"image that cannot be read": 2}
+    assert "001/right" in result.bad[0] and "001/left" in result.bad[1]
+    assert verify(result.path, deep=True).passed
+
+
+def test_freihand_images_that_cannot_be_read_are_left_out(tmp_path: Path):
+    from generators.freihand import write_freihand
+
+    from handbench.sources import freihand, manifest
+
+    fake = write_freihand(tmp_path / "data", instants=(1, 2, 1), evaluation=2, versions=2)
+    image = fake.folder / "training" / "rgb" / "00000005.jpg"
+    image.write_bytes(image.read_bytes()[:700])
+    source = freihand.open_source(fake.folder, manifest.load("freihand"))
+    with pytest.raises(SourceError, match=r"00000005\.jpg"):
+        convert(source, tmp_path / "a.h5")
+    for settings in ({}, {"cut": Cut("instant_id", (0.5, 0, 0.5))}):
+        result = convert(
+            source,
+            tmp_path / "a.h5",
+            ConvertSettings(selection=Selection(skip_bad=True), **settings),
+            overwrite=True,
+        )
+        assert sum(result.rows.values()) == 9
+        assert result.dropped == {"image that cannot be read": 1}
+        assert "training/00000005" in result.bad[0]
+
+
 def test_nothing_left(crowd: Crowd, tmp_path: Path):
     never = Selection(min_valid=21, chosen={"subject_id": frozenset({"p0"})})
     assert done(crowd, tmp_path / "a.h5", selection=never).rows == {"test": 6}

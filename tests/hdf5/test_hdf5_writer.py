@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from handbench.errors import FormatError
+from handbench.errors import FormatError, HandbenchError
 from handbench.hdf5 import writer as writers
 from handbench.hdf5.reader import HandFile
 from handbench.hdf5.writer import HandFileWriter
@@ -257,6 +258,49 @@ def test_nothing_is_left_behind_after(tmp_path: Path, error: type[BaseException]
         raise error("stop")
     assert [p.name for p in tmp_path.iterdir()] == ["a.h5"]
     assert (tmp_path / "a.h5").read_bytes() == old
+
+
+_FULL = (
+    "(file write failed: time = Fri\n, filename = 'a.part', file descriptor = 3, errno = 28, "
+    "error message = 'No space left on device', buf = 0x1)"
+)
+"""What HDF5 says of a full disk."""
+
+
+@pytest.mark.parametrize("kind", [OSError, RuntimeError])
+def test_a_full_disk_is_one_sentence_and_leaves_nothing(
+    tmp_path: Path, kind: type[Exception], monkeypatch: pytest.MonkeyPatch
+):
+    def full(*_: Any, **__: Any) -> None:
+        raise kind(f"Can't write data {_FULL}")
+
+    monkeypatch.setattr(writers._Growing, "write", full)
+    with pytest.raises(HandbenchError) as caught:
+        write(tmp_path / "a.h5", (columns(), pictures()))
+    assert str(caught.value) == (
+        f"cannot write {tmp_path / 'a.h5'}: No space left on device; nothing of it was kept: make "
+        "room there or choose another place"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_write_that_h5py_only_prints_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    # h5py cannot raise where it lets go of a dataset: it prints, and goes on.
+    close = writers.SplitWriter.close
+
+    def prints(self: writers.SplitWriter) -> None:
+        close(self)
+        sys.excepthook(RuntimeError, RuntimeError(f"Can't decrement id ref count {_FULL}"), None)
+
+    hooks = sys.excepthook, sys.unraisablehook
+    monkeypatch.setattr(writers.SplitWriter, "close", prints)
+    with pytest.raises(HandbenchError, match="No space left on device; nothing of it was kept"):
+        write(tmp_path / "a.h5", (columns(), pictures()))
+    assert capsys.readouterr().err == ""
+    assert list(tmp_path.iterdir()) == []
+    assert hooks == (sys.excepthook, sys.unraisablehook)
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")

@@ -170,6 +170,17 @@ def test_annotations_without_keypoints_are_counted(tmp_path: Path):
     assert source.splits() == {"test": 2}
 
 
+def test_hands_of_which_only_a_box_is_known_are_left_out(tmp_path: Path):
+    fake = write_coco(tmp_path, 4)
+    for annotation in fake.data["annotations"][:2]:
+        annotation["keypoints"] = [0] * 63
+    del fake.data["annotations"][0]["joint_cam"]  # the other one has its 3D joints
+    fake.save()
+    source = open_source(fake)
+    assert source.dropped == {"annotation without a labelled keypoint in annotations.json": 1}
+    assert rows_of(source).sample_id == ["00001", "00002", "00003"]
+
+
 def test_one_file_a_split(tmp_path: Path):
     train, test = write_coco(tmp_path, 4), write_coco(tmp_path / "b", 3, seed=1)
     source = open_source(train, annotations={"train": train.annotations, "test": test.annotations})
