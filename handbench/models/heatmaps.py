@@ -184,16 +184,19 @@ def _parabola(maps: torch.Tensor, cells: torch.Tensor, peaks: torch.Tensor) -> t
     x = (centers - cells)[..., :1, None].transpose(-1, -2) + steps
     y = (centers - cells)[..., 1:, None] + steps[:, None]
     share = _patches(maps, centers, PATCH_RADIUS) / peaks.clamp(min=1e-12)[..., None, None]
-    share = share.clamp(min=SMALLEST_SHARE).flatten(-2)
+    # A map without a positive value has no peak to be a share of, and its fit is not used.
+    share = share.clamp(SMALLEST_SHARE, 1.0).flatten(-2)
     x, y = (axis.expand(shape).flatten(-2).to(share.dtype) for axis in (x, y))
     design = torch.stack([torch.ones_like(x), x, y, x * x, x * y, y * y], dim=-1)
     # The noise of a logarithm grows as its number shrinks, so cells weigh by their squared share
     # (Guo, "A simple algorithm for fitting a Gaussian function", 2011).
+    # A lone spike leaves weights eight decades apart, which only double precision can solve; and
+    # systems this small are solved on the CPU, since not every kind of device can.
+    design, share = design.cpu().double(), share.cpu().double()
     weighted = (design * share.square()[..., None]).transpose(-1, -2)
-    ridge = 1e-6 * torch.eye(6, device=maps.device)
-    # Systems this small are solved on the CPU, since not every kind of device can.
-    left, right = (weighted @ design + ridge).cpu(), (weighted @ share.log()[..., None]).cpu()
-    fit: torch.Tensor = torch.linalg.solve(left, right).squeeze(-1).to(maps.device)
+    left = weighted @ design + 1e-6 * torch.eye(6, dtype=torch.float64)
+    solved = torch.linalg.solve(left, weighted @ share.log()[..., None])
+    fit: torch.Tensor = solved.squeeze(-1).float().to(maps.device)
     step, peaked = _summit(fit[..., 1:3], 2 * fit[..., 3], fit[..., 4], 2 * fit[..., 5])
     # A true summit lies near the highest cell. Noise without one keeps that cell.
     near = (step.abs() <= 1.5).all(dim=-1, keepdim=True) & (peaks > 0)[..., None]

@@ -114,6 +114,23 @@ def test_noise_decodes_to_points_near_its_highest_cell(method: Decoding) -> None
     assert (points - highest).abs().max() <= 1.5
 
 
+def test_a_lone_spike_stays_where_it_is() -> None:
+    maps = torch.full((8, 64, 8, 8), -1.0)
+    maps.view(8, 64, 64)[:, range(64), range(64)] = torch.linspace(0.5, 2.0, 8)[:, None]
+    points, peaks = decode(maps)
+    cells = torch.tensor([(i % 8, i // 8) for i in range(64)], dtype=torch.float32)
+    away = (points - cells).abs().amax(dim=-1)
+    assert away.max() < 1  # at the border half of the window says nothing
+    inside = ((cells >= 2) & (cells <= 5)).all(dim=-1)
+    assert away[:, inside].max() < 1e-3
+    assert torch.equal(peaks, torch.linspace(0.5, 2.0, 8)[:, None].expand(8, 64))
+
+
+def test_maps_without_a_positive_value_decode_to_their_highest_cell() -> None:
+    maps = -1.0 - torch.rand(4, 21, 8, 8, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(decode(maps)[0], decode(maps, "argmax")[0])
+
+
 def test_half_precision_maps_are_decoded_in_float32() -> None:
     cells = random_cells(3, 52, 4)
     points, _ = decode(encode(cells).to(torch.bfloat16))
