@@ -69,6 +69,9 @@ JOINT_TYPES: dict[str, tuple[int, ...]] = {
 }
 """Joints by their place along the finger."""
 
+HAND_DIAGONAL_M = (0.05, 0.35)
+"""Between a baby's fist and a giant's flat hand: diagonal of the box around 21 joints, m."""
+
 NATIVE_ORDERS: dict[str, tuple[int, ...]] = {
     "rhd": (0, 4, 3, 2, 1, 8, 7, 6, 5, 12, 11, 10, 9, 16, 15, 14, 13, 20, 19, 18, 17),
     "mano": (0, 13, 14, 15, 16, 1, 2, 3, 17, 4, 5, 6, 18, 10, 11, 12, 19, 7, 8, 9, 20),

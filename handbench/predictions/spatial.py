@@ -8,12 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from handbench.errors import PredictionsError
-from handbench.hand import JOINT_NAMES
+from handbench.hand import HAND_DIAGONAL_M, JOINT_NAMES
 
 Floats = npt.NDArray[np.floating[Any]]
-
-_HAND_SIZE = (0.05, 0.35)
-"""Diagonal of a hand's bounding box, m: smaller and larger ones are no hands."""
 
 # Fewer odd hands than this are a network's slip, not a second unit.
 _ODD_SHARE = 0.01
@@ -102,7 +99,7 @@ def check_size(
 
 
 def _like_a_hand(size: npt.NDArray[np.floating] | float) -> npt.NDArray[np.bool_]:
-    return np.asarray((size >= _HAND_SIZE[0]) & (size <= _HAND_SIZE[1]))
+    return np.asarray((size >= HAND_DIAGONAL_M[0]) & (size <= HAND_DIAGONAL_M[1]))
 
 
 def frame_of(keypoints_3d: Floats, vertices: Floats | None) -> tuple[str, tuple[str, ...]]:

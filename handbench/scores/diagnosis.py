@@ -28,6 +28,7 @@ from handbench.scores.error_classes import (
     classify,
 )
 from handbench.scores.matching import Matched
+from handbench.scores.metric import number
 from handbench.scores.names import parse
 
 Floats = npt.NDArray[np.float64]
@@ -207,7 +208,7 @@ def diagnose(matched: Matched, threshold: float = 0.1) -> Diagnosis:
 def _scores(matched: Matched, classified: Classified, threshold: float) -> dict[str, Floats]:
     """Metric name → score of every keypoint (N, 21): 1 perfect, 0 wrong, NaN left out."""
     truth, errors = matched.truth, classified.errors
-    low, high = _plain(threshold), _plain(2 * threshold)
+    low, high = number(threshold), number(2 * threshold)
     scores = {
         f"PCK@{low}[tight]": m.pck_scores(errors, threshold),
         f"AUC@0-{high}[tight,rule=exact]": m.auc_scores(errors, 0.0, 2 * threshold),
@@ -218,7 +219,7 @@ def _scores(matched: Matched, classified: Classified, threshold: float) -> dict[
         from_wrist = m.keypoint_errors(
             m.align_root(matched.keypoints_3d), m.align_root(truth.keypoints_3d), known
         )
-        scores[f"AUC@0-{_plain(_DEPTH_MM)}mm[root={WRIST},rule=exact]"] = m.auc_scores(
+        scores[f"AUC@0-{number(_DEPTH_MM)}mm[root={WRIST},rule=exact]"] = m.auc_scores(
             1000.0 * from_wrist, 0.0, _DEPTH_MM
         )
     return {str(parse(name)): values for name, values in scores.items()}
@@ -227,10 +228,6 @@ def _scores(matched: Matched, classified: Classified, threshold: float) -> dict[
 def _corrected(scores: Floats, classified: Classified, kind: KeypointClass) -> Floats:
     """Scores if all keypoints of one class were right; what has no score keeps none."""
     return np.where((classified.codes == kind) & ~np.isnan(scores), 1.0, scores)
-
-
-def _plain(value: float) -> str:
-    return np.format_float_positional(value, trim="-")
 
 
 def _not_judged(matched: Matched, classified: Classified) -> dict[str, str]:

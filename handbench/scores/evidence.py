@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from handbench.hand import FINGERS, NUM_JOINTS, WRIST
 from handbench.metrics import align_procrustes, keypoint_errors
+from handbench.scores.distances import MM_PER_M
 from handbench.scores.matching import Matched
 
 Floats = npt.NDArray[np.float64]
@@ -42,7 +43,6 @@ _COLLAPSED = 0.25
 _SCREENED = 500
 _ROUNDING = 1e-9
 
-MM_PER_M = 1000.0
 ALL_JOINTS = tuple(range(NUM_JOINTS))
 _MIDDLE_MCP = FINGERS["middle"][0]
 

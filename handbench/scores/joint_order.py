@@ -26,10 +26,10 @@ from handbench.hand import (
     to_canonical,
 )
 from handbench.metrics import align_procrustes, keypoint_errors
+from handbench.scores.distances import MM_PER_M
 from handbench.scores.evidence import (
     ALL_JOINTS,
     FEWEST,
-    MM_PER_M,
     MOST,
     Floats,
     Hands,

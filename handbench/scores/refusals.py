@@ -6,13 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from handbench.errors import ScoreError
-from handbench.hand import FINGERS, WRIST
+from handbench.hand import FINGERS, HAND_DIAGONAL_M, WRIST
 from handbench.predictions.record import Predictions, check_columns
 from handbench.scores.evidence import FEWEST, SAMPLED, diagonals, every_nth, middle
 from handbench.scores.truth import Truth
-
-HAND_DIAGONAL_M = (0.05, 0.35)
-"""Between a baby's fist and a giant's flat hand: diagonal of the box around 21 joints."""
 
 _FIRST, _SECOND = WRIST, FINGERS["middle"][0]
 

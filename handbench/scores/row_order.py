@@ -7,9 +7,9 @@ import numpy.typing as npt
 
 from handbench.camera import transform_points
 from handbench.metrics import align_root, keypoint_errors
+from handbench.scores.distances import MM_PER_M
 from handbench.scores.evidence import (
     FEWEST,
-    MM_PER_M,
     MOST,
     SAMPLED,
     SMALL,

@@ -6,8 +6,8 @@ import numpy as np
 
 from handbench.hand import JOINT_NAMES, WRIST
 from handbench.metrics import keypoint_errors
+from handbench.scores.distances import MM_PER_M
 from handbench.scores.evidence import (
-    MM_PER_M,
     SMALL,
     Floats,
     Hands,
