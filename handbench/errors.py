@@ -7,6 +7,7 @@
     ├── PredictionsError        a predictions file cannot be read or matched
     ├── ScoreError              a metric or protocol cannot be computed as asked
     ├── TrainError              a run cannot start, continue or be loaded
+    │   └── TrainingStoppedError    a run was asked to end, and saved itself
     └── MissingExtraError       an optional dependency is not installed (also an ImportError)
 
 Every class but the last is also a :class:`ValueError`, so ordinary ``except`` clauses work.
@@ -42,6 +43,20 @@ class ScoreError(HandbenchError, ValueError):
 
 class TrainError(HandbenchError, ValueError):
     """A training run cannot start, continue or be loaded."""
+
+
+class TrainingStoppedError(TrainError):
+    """A signal asked a training run to end; everything was saved before.
+
+    Attributes
+    ----------
+    signal
+        Its number.
+    """
+
+    def __init__(self, message: str, signal: int) -> None:
+        super().__init__(message)
+        self.signal = signal
 
 
 class MissingExtraError(HandbenchError, ImportError):

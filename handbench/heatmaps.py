@@ -11,7 +11,8 @@ mixing two of them shifts every point, so it is always named:
     in mmpose's "MSRA" targets. A mirrored heatmap is then off by one cell.
 
 Gaussians have peak 1 and stand at the *unrounded* centre. Rounding it, as the reference
-repositories do, costs 0.38 cells on average even for a perfect network.
+repositories do, costs 0.38 cells on average even for a perfect network. These are the targets of
+the codec ``unbiased``; training can use others (:mod:`handbench.models.codecs`).
 """
 
 from __future__ import annotations

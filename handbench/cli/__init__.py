@@ -24,11 +24,13 @@ _COMMANDS = {
     "inspect": "Print the facts of a converted file.",
     "show": "Draw a contact sheet of samples, of the worst predictions, or of a raw source.",
     "train": "Train the reference baseline.",
+    "import-weights": "Turn weights of Simple Baselines or MMPose into a checkpoint.",
     "predict": "Run a model over a split or a folder of pictures.",
     "evaluate": "Score prediction files; print a table, write a report.",
     "export": "Write a converted file or predictions in the layout of others.",
 }
-"""Name → one line. Each command is the click command of that name in its own module."""
+"""Name → one line. Each command is the click command of that name in its own module; a hyphen is an
+underscore there."""
 
 
 class _LazyCommands(click.Group):
@@ -40,8 +42,9 @@ class _LazyCommands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        module = importlib.import_module(f"handbench.cli.{cmd_name}")
-        command: click.Command = getattr(module, cmd_name)
+        name = cmd_name.replace("-", "_")
+        module = importlib.import_module(f"handbench.cli.{name}")
+        command: click.Command = getattr(module, name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -130,8 +131,8 @@ def add_augmented(hands: Hands, seed: int, cell_px: int) -> None:
     """
     import torch
 
-    from handbench.models import augment
-    from handbench.models.settings import TrainSettings as Defaults
+    from handbench.models import augment, pixels
+    from handbench.models.settings import TrainSettings
 
     sizes = {picture.shape[:2] for picture in hands.pictures}
     if len(sizes) > 1:
@@ -140,18 +141,17 @@ def add_augmented(hands: Hands, seed: int, cell_px: int) -> None:
         )
     (stored,) = sizes
     size = max(stored)
-    ranges = augment.Augmentation(
-        Defaults.flip, Defaults.rotation, Defaults.scale, Defaults.shift, Defaults.colour
-    )
+    ranges = augment.Augmentation.of(TrainSettings(data=(), out=Path()))
     draws = torch.Generator().manual_seed(seed)
     matrices = augment.sample_matrices(len(hands.pictures), stored, size, ranges, draws)
     images = torch.from_numpy(np.stack(hands.pictures)).permute(0, 3, 1, 2)
-    warped = augment.warp_images(images, matrices, size)
-    warped = augment.jitter_colours(warped, ranges.colour, draws)
+    colours = augment.sample_colours(len(images), ranges, draws)
+    warped = pixels.make_pixels(images, matrices, size, colours=colours)
+    pixels.erase_(warped, augment.sample_erasures(len(images), size, ranges, draws))
     points = augment.transform_points(matrices, torch.from_numpy(hands.keypoints)).numpy()
-    pixels = (warped * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+    shown = (warped * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
     for row, cells in enumerate(hands.cells):
-        square, matrix = whole(np.ascontiguousarray(pixels[row]), cell_px)
+        square, matrix = whole(np.ascontiguousarray(shown[row]), cell_px)
         moved = transform_points(matrix, points[row])
         picture = draw_hand(square, moved, hands.valid[row], occluded=hands.occluded[row])
         cells.append((picture, f"augmented\n{_change(matrices[row].numpy())}"))

@@ -58,10 +58,8 @@ from handbench.home import Home
 )
 @click.option(
     "--decode",
-    type=click.Choice(["subpixel", "dark", "quarter", "argmax"]),
-    default="subpixel",
-    show_default=True,
-    help="How to find the peak of a heatmap.",
+    type=click.Choice(["subpixel", "dark", "dark-blur", "udp", "quarter", "argmax"]),
+    help="How to find the peak of a heatmap.  [default: as the model's codec does]",
 )
 @click.pass_obj
 def predict(
@@ -77,7 +75,7 @@ def predict(
     precision: str,
     workers: int,
     flip_test: bool,
-    decode: str,
+    decode: str | None,
 ) -> None:
     """Predict a split with MODEL and write keypoints in source pixels.
 
@@ -100,7 +98,7 @@ def predict(
     if data is not None and images is not None:
         raise click.UsageError("give either --data or --images, not both")
     suffix_of(out)  # a wrong suffix should not cost a run over the data
-    decoding = cast("Decoding", decode)
+    decoding = cast("Decoding | None", decode)
     trained = open_model(_in_home(home, model))
     if images is not None:
         count = len(find_images(images)[0])
@@ -153,7 +151,7 @@ def _default_data(home: Home, model: str, training_data: tuple[str, ...]) -> Pat
     from handbench.errors import TrainError
 
     names = sorted({name.split("/")[0] for name in training_data})
-    if len(names) != 1:
+    if len(names) != 1 or names == ["unknown"]:
         raise TrainError(
             f"{model} was trained on {', '.join(names) or 'nothing'}: say with --data FILE.h5 "
             "what to predict"

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Literal, get_args
+
 from handbench.errors import TrainError
+from handbench.heatmaps import Grid
 
 DEPTHS = (18, 34, 50, 101, 152)
 """Layers of the ResNet encoder."""
@@ -10,6 +14,39 @@ STRIDE = 4
 """Input pixels a heatmap cell."""
 ENCODER_STRIDE = 32
 """Input pixels a cell of the encoder's last layer."""
+
+ChannelOrder = Literal["rgb", "bgr"]
+CHANNEL_ORDERS: tuple[ChannelOrder, ...] = get_args(ChannelOrder)
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+CODEC_GRIDS: dict[str, tuple[Grid, ...]] = {
+    "unbiased": ("center", "corner"),
+    "rounded": ("corner",),
+    "udp": (),
+    "integral": ("center",),
+}
+"""Codec → the grids it can use, its own first; UDP has a grid that fits neither rule. The codecs
+themselves are in :mod:`handbench.models.codecs`, which needs torch."""
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """How RGB pixels of 0 … 1 enter a network.
+
+    Attributes
+    ----------
+    channel_order
+        ``bgr`` turns the channels round first.
+    mean, std
+        Subtracted from and divided by, a number a channel *as the network sees them*: the first
+        belongs to blue where the order is ``bgr``. (The Simple Baselines repository uses RGB's
+        numbers on BGR images.)
+    """
+
+    channel_order: ChannelOrder = "rgb"
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
 
 
 def check_input_size(size: int) -> None:

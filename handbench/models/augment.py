@@ -1,17 +1,23 @@
-"""Geometry and colour of a training batch, on its device.
+"""How training images change: draws of geometry, colour and covered parts.
 
 All geometry of an image, from the stored file to the network's input, is one 3×3 matrix: resize,
-flip, rotation, scale and shift together. The image is sampled once with that matrix and the
-keypoints move by it, both with pixel centres at integers.
+flip, rotation, scale and shift together. The image is sampled once with that matrix
+(:mod:`handbench.models.pixels`) and the keypoints move by it, both with pixel centres at integers.
+Every number is drawn on the CPU, so that every device sees the same ones.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 
 import torch
-from torch.nn import functional
+
+from handbench.models.settings import TrainSettings
+
+ERASED = (0.1, 0.35)
+"""Least and largest side of what is painted over, as shares of the input's."""
 
 
 @dataclass(frozen=True)
@@ -24,13 +30,27 @@ class Augmentation:
         Share of images that are mirrored. A mirrored right hand looks like a left one and keeps
         its joint indices, so keypoints move to W - 1 - x and no channels are swapped.
     rotation
-        Largest angle in degrees; uniform between ±rotation.
+        Largest angle in degrees, either way.
     scale
-        Sizes are log-uniform between 1 / (1 + scale) and 1 + scale.
+        Largest change of size: up to 1 + scale, and down to 1 / (1 + scale). The references change
+        the size of the box instead, by 1 ± scale, and the hand by the inverse of that.
     shift
-        Uniform between ±shift of the side, on each axis.
+        Largest shift on each axis, as a share of the side.
     colour
         Brightness, contrast and saturation factors are uniform between 1 ± colour.
+    spread
+        How angle, size and shift lie between their largest values. ``uniform``: evenly (sizes in
+        their logarithm). ``clipped``: normal and clipped, at one standard deviation for the box's
+        size and at two for angle and shift, as in Simple Baselines. ``truncated``: the part of a
+        normal distribution within one standard deviation, as in MMPose 1.x.
+    rotation_share, shift_share
+        Shares of images that are turned and shifted at all.
+    tint
+        Each channel's gain is uniform between 1 ± tint.
+    grey
+        Share of images that lose their colours.
+    erase
+        Share of images in which a rectangle is painted over.
     """
 
     flip: float = 0.0
@@ -38,16 +58,30 @@ class Augmentation:
     scale: float = 0.0
     shift: float = 0.0
     colour: float = 0.0
+    spread: str = "uniform"
+    rotation_share: float = 1.0
+    shift_share: float = 1.0
+    tint: float = 0.0
+    grey: float = 0.0
+    erase: float = 0.0
+
+    @classmethod
+    def of(cls, settings: TrainSettings) -> Augmentation:
+        """What the settings of a run say."""
+        names = (field.name for field in dataclasses.fields(cls))
+        return cls(**{name: getattr(settings, name) for name in names})
 
 
-def fit_matrix(height: int, width: int, size: int) -> torch.Tensor:
+def fit_matrix(height: int, width: int, size: int, box_factor: float = 1.0) -> torch.Tensor:
     """Stored px → input px without augmentation: fit the longer side, centred.
+
+    With a `box_factor` of 0.8 only the middle 80 % of that side fill the input.
 
     Returns
     -------
     (3, 3) float64; for a square image x′ = s(x + ½) - ½ with s = size / side.
     """
-    factor = size / max(height, width)
+    factor = size / (box_factor * max(height, width))
     matrix = torch.eye(3, dtype=torch.float64)
     matrix[0, 0] = matrix[1, 1] = factor
     matrix[0, 2] = (size - 1) / 2 - factor * (width - 1) / 2
@@ -61,6 +95,7 @@ def sample_matrices(
     size: int,
     augmentation: Augmentation,
     generator: torch.Generator,
+    box_factor: float = 1.0,
 ) -> torch.Tensor:
     """Draw one matrix an image: stored px → augmented input px.
 
@@ -76,15 +111,25 @@ def sample_matrices(
         Ranges.
     generator
         On the CPU, so that every device sees the same numbers.
+    box_factor
+        Of :func:`fit_matrix`.
 
     Returns
     -------
     (N, 3, 3) float64 on the CPU.
     """
     draws = torch.rand(count, 5, generator=generator, dtype=torch.float64)
-    signed = 2 * draws - 1
-    angle = signed[:, 0] * math.radians(augmentation.rotation)
-    factor = torch.exp(signed[:, 1] * math.log1p(augmentation.scale))
+    turn, grow = draws[:, 0], draws[:, 1]
+    angle = _spread(turn, augmentation.spread, 2) * math.radians(augmentation.rotation)
+    if augmentation.spread == "uniform":
+        factor = torch.exp((2 * grow - 1) * math.log1p(augmentation.scale))
+    else:
+        factor = 1 / (1 + augmentation.scale * _spread(grow, augmentation.spread, 1))
+    shift = _spread(draws[:, 3:5], augmentation.spread, 2) * augmentation.shift * size
+    if augmentation.rotation_share < 1 or augmentation.shift_share < 1:
+        chance = torch.rand(count, 2, generator=generator, dtype=torch.float64)
+        angle = torch.where(chance[:, 0] < augmentation.rotation_share, angle, 0.0)
+        shift = torch.where(chance[:, 1:] < augmentation.shift_share, shift, 0.0)
     mirror = torch.where(draws[:, 2] < augmentation.flip, -1.0, 1.0).double()
     center = (size - 1) / 2
     cosine, sine = factor * angle.cos(), factor * angle.sin()
@@ -93,10 +138,20 @@ def sample_matrices(
     change[:, 1, 0], change[:, 1, 1] = mirror * sine, cosine
     change[:, 2, 2] = 1.0
     # Turn and grow about the centre of the input, then shift.
-    change[:, :2, 2] = (
-        center + signed[:, 3:5] * augmentation.shift * size - center * change[:, :2, :2].sum(dim=-1)
-    )
-    return change @ fit_matrix(*stored, size)
+    change[:, :2, 2] = center + shift - center * change[:, :2, :2].sum(dim=-1)
+    return change @ fit_matrix(*stored, size, box_factor)
+
+
+def _spread(draws: torch.Tensor, spread: str, deviations: float) -> torch.Tensor:
+    """Even draws of 0 … 1 → numbers of -1 … 1; `deviations` is where ``clipped`` clips."""
+    if spread == "uniform":
+        return 2 * draws - 1
+    if spread == "clipped":
+        normal: torch.Tensor = torch.special.ndtri(draws)
+        return (normal / deviations).clamp(-1, 1)
+    low = 0.5 * math.erfc(1 / math.sqrt(2))  # share of a normal distribution below -1
+    truncated: torch.Tensor = torch.special.ndtri(low + draws * (1 - 2 * low))
+    return truncated
 
 
 def transform_points(matrices: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
@@ -104,69 +159,82 @@ def transform_points(matrices: torch.Tensor, points: torch.Tensor) -> torch.Tens
     return points @ matrices[:, :2, :2].transpose(1, 2) + matrices[:, None, :2, 2]
 
 
-def warp_images(images: torch.Tensor, matrices: torch.Tensor, size: int) -> torch.Tensor:
-    """Sample images through their matrices, bilinear, black outside.
+@dataclass(frozen=True)
+class ColourChanges:
+    """Affine changes of N images' colours: p′ = M p + v · (mean of the image).
 
-    Parameters
+    Attributes
     ----------
-    images
-        (N, 3, H, W) uint8 RGB.
     matrices
-        (N, 3, 3) float64 on the CPU, stored px → input px.
-    size
-        Side of the result.
-
-    Returns
-    -------
-    (N, 3, size, size) float32, 0 … 1, on the device of `images`, in channels-last memory.
+        (N, 3, 3) float32, M.
+    pivots
+        (N, 3) float32, v.
     """
-    count, _, height, width = images.shape
-    pixels = images.to(torch.float32).div_(255).contiguous(memory_format=torch.channels_last)
-    identity = torch.eye(3, dtype=torch.float64)
-    if (height, width) == (size, size) and torch.equal(matrices, identity.expand_as(matrices)):
-        return pixels
-    # torch's normalised coordinates run from -1 to 1 between the outer *edges* of the image
-    # (align_corners=False), so pixel x of w lies at (2x + 1) / w - 1.
-    theta = _normalise(width, height) @ torch.linalg.inv(matrices)
-    theta = theta @ torch.linalg.inv(_normalise(size, size))
-    grid = functional.affine_grid(
-        theta[:, :2].to(images.device, torch.float32), [count, 3, size, size], align_corners=False
+
+    matrices: torch.Tensor
+    pivots: torch.Tensor
+
+
+def sample_colours(
+    count: int, augmentation: Augmentation, generator: torch.Generator
+) -> ColourChanges | None:
+    """Draw how the colours of N images change; None where they do not.
+
+    In this order: saturation (differences to the pixel's mean), contrast (to the image's mean),
+    brightness (a factor), tint (a factor a channel). An image that loses its colours has saturation
+    0 and no tint.
+    """
+    if not (augmentation.colour or augmentation.tint or augmentation.grey):
+        return None
+    draws = 1 + augmentation.colour * (2 * torch.rand(3, count, generator=generator) - 1)
+    brightness, contrast, saturation = draws
+    gains = torch.ones(count, 3)
+    if augmentation.tint:
+        gains += augmentation.tint * (2 * torch.rand(count, 3, generator=generator) - 1)
+    if augmentation.grey:
+        grey = torch.rand(count, generator=generator) < augmentation.grey
+        saturation = saturation.where(~grey, 0.0)
+        gains[grey] = 1.0
+    mixed = saturation[:, None, None] * torch.eye(3) + (1 - saturation)[:, None, None] / 3
+    factors = gains * brightness[:, None]
+    return ColourChanges(
+        matrices=(factors * contrast[:, None])[..., None] * mixed,
+        pivots=factors * (1 - contrast)[:, None],
     )
-    warped = functional.grid_sample(pixels, grid, mode="bilinear", align_corners=False)
-    return warped.contiguous(memory_format=torch.channels_last)
 
 
-def _normalise(width: int, height: int) -> torch.Tensor:
-    return torch.tensor(
-        [[2 / width, 0, 1 / width - 1], [0, 2 / height, 1 / height - 1], [0, 0, 1]],
-        dtype=torch.float64,
-    )
+@dataclass(frozen=True)
+class Erasures:
+    """A rectangle an image that is painted over.
 
-
-def jitter_colours(
-    images: torch.Tensor, strength: float, generator: torch.Generator
-) -> torch.Tensor:
-    """Change brightness, contrast and saturation of every image by its own factors.
-
-    Parameters
+    Attributes
     ----------
-    images
-        (N, 3, H, W) float, 0 … 1.
-    strength
-        Factors are uniform between 1 ± strength; 0 returns the images as they are.
-    generator
-        On the CPU.
-
-    Returns
-    -------
-    Tensor of the same shape, clipped to 0 … 1.
+    boxes
+        (N, 4) int64: left, top, right, bottom, input px; the last two lie outside. All zero where
+        an image stays whole.
+    colours
+        (N, 3) float32 RGB, 0 … 1.
     """
-    if strength == 0:
-        return images
-    draws = 1 + strength * (2 * torch.rand(3, len(images), 1, 1, 1, generator=generator) - 1)
-    brightness, contrast, saturation = draws.to(images.device)
-    grey = images.mean(dim=1, keepdim=True)
-    images = grey + saturation * (images - grey)
-    mean = grey.mean(dim=(2, 3), keepdim=True)
-    images = (mean + contrast * (images - mean)) * brightness
-    return images.clamp_(0, 1)
+
+    boxes: torch.Tensor
+    colours: torch.Tensor
+
+
+def sample_erasures(
+    count: int, size: int, augmentation: Augmentation, generator: torch.Generator
+) -> Erasures | None:
+    """Draw what is painted over in N images of `size` px; None where nothing is.
+
+    Sides are uniform in :data:`ERASED`, places and colours anywhere. Joints that are covered stay
+    labelled, as those behind a real object do. After *Random Erasing Data Augmentation* (Zhong and
+    others, AAAI 2020).
+    """
+    if not augmentation.erase:
+        return None
+    chance, across, down, x, y = torch.rand(5, count, generator=generator)
+    low, high = ERASED
+    width, height = (((low + (high - low) * part) * size).round() for part in (across, down))
+    left, top = (x * (size - width)).round(), (y * (size - height)).round()
+    boxes = torch.stack([left, top, left + width, top + height], dim=1).long()
+    boxes[chance >= augmentation.erase] = 0
+    return Erasures(boxes, torch.rand(count, 3, generator=generator))

@@ -1,8 +1,8 @@
 """The reference network: a ResNet encoder, three deconvolutions, one heatmap a joint.
 
 Architecture and initialisation follow "Simple Baselines for Human Pose Estimation and Tracking"
-(Xiao, Wu and Wei, ECCV 2018). Input is RGB with ImageNet normalisation; the output has a quarter
-of the input's side.
+(Xiao, Wu and Wei, ECCV 2018). The network normalises its input itself, so that a checkpoint needs
+no further rule; the output has a quarter of the input's side.
 """
 
 from __future__ import annotations
@@ -14,10 +14,8 @@ from torch import nn
 
 from handbench.errors import TrainError
 from handbench.hand import NUM_JOINTS
-from handbench.models.architecture import DEPTHS
+from handbench.models.architecture import DEPTHS, Normalisation
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 DECONV_CHANNELS = 256
 
 
@@ -30,12 +28,19 @@ class Baseline(nn.Module):
         18, 34, 50, 101 or 152 layers.
     joints
         Number of heatmaps.
+    normalisation
+        Order of the channels, mean and standard deviation; ImageNet's if left out.
     """
 
     mean: torch.Tensor
     std: torch.Tensor
 
-    def __init__(self, depth: int = 50, joints: int = NUM_JOINTS) -> None:
+    def __init__(
+        self,
+        depth: int = 50,
+        joints: int = NUM_JOINTS,
+        normalisation: Normalisation | None = None,
+    ) -> None:
         super().__init__()
         if depth not in DEPTHS:
             raise TrainError(
@@ -44,6 +49,7 @@ class Baseline(nn.Module):
             )
         self.depth = depth
         self.joints = joints
+        self.normalisation = normalisation or Normalisation()
         self.encoder, channels = _encoder(depth)
         self.deconvolutions = nn.Sequential(
             *_deconvolution(channels, DECONV_CHANNELS),
@@ -56,25 +62,38 @@ class Baseline(nn.Module):
                 nn.init.normal_(module.weight, std=0.001)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
-        mean = torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1)
-        std = torch.tensor(IMAGENET_STD).view(1, 3, 1, 1)
+        mean = torch.tensor(self.normalisation.mean).view(1, 3, 1, 1)
+        std = torch.tensor(self.normalisation.std).view(1, 3, 1, 1)
         self.register_buffer("mean", mean, persistent=False)
         self.register_buffer("std", std, persistent=False)
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
+    def forward(self, images: torch.Tensor, *, normalised: bool = False) -> torch.Tensor:
         """Heatmaps of RGB images.
 
         Parameters
         ----------
         images
             (N, 3, H, W) float, 0 … 1, sides multiples of 32.
+        normalised
+            The images come in the order and with the mean and standard deviation that the network
+            works with (:func:`handbench.models.pixels.make_pixels`).
 
         Returns
         -------
-        (N, joints, H / 4, W / 4) float; a joint's Gaussian has peak 1 where the network is sure.
+        (N, joints, H / 4, W / 4) float; what they mean is the codec's matter
+        (:mod:`handbench.models.codecs`).
         """
-        normalised = (images - self.mean) / self.std
-        maps: torch.Tensor = self.heatmaps(self.deconvolutions(self.encoder(normalised)))
+        if not normalised:
+            if self.normalisation.channel_order == "bgr":
+                images = images.flip(1)
+            images = (images - self.mean) / self.std
+        features: torch.Tensor = self.deconvolutions(self.encoder(images))
+        if features.dtype == torch.float32:
+            maps: torch.Tensor = self.heatmaps(features)
+        else:
+            # Neighbouring cells differ by less than bf16 can tell apart; decoding lives on that.
+            with torch.autocast(features.device.type, enabled=False):
+                maps = self.heatmaps(features.float())
         return maps
 
 

@@ -15,13 +15,27 @@ import torch
 from handbench.errors import TrainError
 from handbench.files import atomic_path
 from handbench.hand import NUM_JOINTS
-from handbench.heatmaps import Grid
-from handbench.models.architecture import check_input_size
+from handbench.models.architecture import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    Normalisation,
+    check_input_size,
+)
 from handbench.models.baseline import Baseline
+from handbench.models.codecs import Codec, Unbiased, make_codec
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""Version 2 added codec, normalisation and box factor; files of version 1 are read as the unbiased
+codec with ImageNet's numbers on RGB, which is all there was."""
 BEST = "best.pt"
 LAST = "last.pt"
+_VERSION_1: dict[str, Any] = {
+    "codec": "unbiased",
+    "box_factor": 1.0,
+    "channel_order": "rgb",
+    "mean": IMAGENET_MEAN,
+    "std": IMAGENET_STD,
+}
 
 
 @dataclass(frozen=True)
@@ -34,28 +48,30 @@ class TrainedModel:
         On the CPU when it was loaded.
     size
         Side of its input in px.
-    sigma, grid
-        Of the targets it was trained on.
+    codec
+        What its maps mean.
     name
         For predictions and tables.
     training_data
         ``dataset/split`` of everything it has seen; empty for an untrained one.
+    box_factor
+        Side of what it sees, as a share of the stored image's.
     """
 
     network: Baseline
     size: int
-    sigma: float
-    grid: Grid
+    codec: Codec
     name: str
     training_data: tuple[str, ...]
+    box_factor: float = 1.0
 
 
-def new_network(depth: int, seed: int) -> Baseline:
+def new_network(depth: int, seed: int, normalisation: Normalisation | None = None) -> Baseline:
     """Make a network with random weights that follow from `seed` alone."""
     # Initialisation draws from torch's global generator, which is put back afterwards.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = Baseline(depth)
+        network = Baseline(depth, normalisation=normalisation)
     # Convolutions on images whose channels lie together are faster on CPUs and tensor cores.
     laid_out: Baseline = network.to(memory_format=torch.channels_last)
     return laid_out
@@ -65,7 +81,7 @@ def untrained_model(depth: int = 18, size: int = 128, seed: int = 0) -> TrainedM
     """Random weights: the floor that any training must beat."""
     check_input_size(size)
     network = new_network(depth, seed)
-    return TrainedModel(network, size, 2.0, "center", f"untrained ResNet-{depth}", ())
+    return TrainedModel(network, size, Unbiased(), f"untrained ResNet-{depth}", ())
 
 
 def save_model(path: Path, model: TrainedModel, training: dict[str, Any] | None = None) -> None:
@@ -75,16 +91,22 @@ def save_model(path: Path, model: TrainedModel, training: dict[str, Any] | None 
         "depth": model.network.depth,
         "joints": model.network.joints,
         "size": model.size,
-        "sigma": model.sigma,
-        "grid": model.grid,
+        "codec": model.codec.name,
+        "sigma": model.codec.sigma,
+        "grid": model.codec.grid,
+        "box_factor": model.box_factor,
+        "channel_order": model.network.normalisation.channel_order,
+        "mean": list(model.network.normalisation.mean),
+        "std": list(model.network.normalisation.std),
         "name": model.name,
         "training_data": list(model.training_data),
         "weights": model.network.state_dict(),
     }
     if training is not None:
         values["training"] = training
-    with atomic_path(path) as temporary:
-        torch.save(values, temporary)
+    # torch says why a write failed only of files that Python writes.
+    with atomic_path(path) as temporary, temporary.open("wb") as stream:
+        torch.save(values, stream)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -142,18 +164,23 @@ def load_model(path: Path) -> TrainedModel:
             )
         path = path / BEST
     values = read_checkpoint(path)
+    if values["handbench_checkpoint"] == 1:
+        values = {**_VERSION_1, **values}
     try:
-        network = Baseline(values["depth"], values["joints"])
+        normalisation = Normalisation(
+            values["channel_order"], tuple(values["mean"]), tuple(values["std"])
+        )
+        network = Baseline(values["depth"], values["joints"], normalisation)
         network.load_state_dict(values["weights"])
         model = TrainedModel(
             network=network.to(memory_format=torch.channels_last),
             size=int(values["size"]),
-            sigma=float(values["sigma"]),
-            grid=values["grid"],
+            codec=make_codec(values["codec"], float(values["sigma"]), values["grid"]),
             name=str(values["name"]),
             training_data=tuple(values["training_data"]),
+            box_factor=float(values["box_factor"]),
         )
-    except (KeyError, TypeError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError, TrainError) as error:
         raise TrainError(
             f"the checkpoint {path} does not fit its own description ({error}): train again"
         ) from error
@@ -180,5 +207,16 @@ def copy_weights(network: Baseline, source: Path) -> tuple[str, ...]:
             f"--init {source} holds a ResNet-{model.network.depth}, but --depth is "
             f"{network.depth}: use --depth {model.network.depth}"
         )
+    if model.network.normalisation != network.normalisation:
+        raise TrainError(
+            f"--init {source} takes its input as {_words(model.network.normalisation)}, but this "
+            f"run as {_words(network.normalisation)}: use --channel-order "
+            f"{model.network.normalisation.channel_order}, or start without --init"
+        )
     network.load_state_dict(model.network.state_dict())
     return model.training_data
+
+
+def _words(normalisation: Normalisation) -> str:
+    mean = ", ".join(f"{value:g}" for value in normalisation.mean)
+    return f"{normalisation.channel_order.upper()} with mean {mean}"

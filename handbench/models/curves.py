@@ -17,7 +17,9 @@ INK = "#2b2f36"
 GRID_COLOR = "#e3e6ea"
 
 
-def draw_curves(rows: Sequence[Mapping[str, float]], path: Path, title: str) -> None:
+def draw_curves(
+    rows: Sequence[Mapping[str, float]], path: Path, title: str, best_epoch: int | None = None
+) -> None:
     """Draw training loss and validation error, one above the other, with the best epoch marked.
 
     Parameters
@@ -28,6 +30,8 @@ def draw_curves(rows: Sequence[Mapping[str, float]], path: Path, title: str) -> 
         PNG to write.
     title
         Line above the picture.
+    best_epoch
+        Number of the epoch to mark; by default the one with the smallest error.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -36,6 +40,8 @@ def draw_curves(rows: Sequence[Mapping[str, float]], path: Path, title: str) -> 
     epochs = [row["epoch"] for row in rows]
     errors = [row["val_epe_px"] for row in rows]
     best = min(range(len(rows)), key=errors.__getitem__)
+    if best_epoch is not None:
+        best = epochs.index(best_epoch)
 
     # The figure is made without pyplot, which would choose a backend and keep global state.
     figure = Figure(figsize=(7.2, 5.2), dpi=150, layout="constrained")

@@ -1,19 +1,22 @@
-"""Heatmap targets, loss and decoding in torch, on whatever device the batch is on.
+"""Gaussians on heatmaps and the peaks of heatmaps in torch, on whatever device the batch is on.
 
 :func:`gaussian_targets` mirrors :func:`handbench.heatmaps.gaussian_targets`; a test holds the two
-together. Conventions of the grid are explained there.
+together. Conventions of the grid are explained there. Which target, loss and decoding belong
+together is said in :mod:`handbench.models.codecs`.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Literal, get_args
 
 import torch
+from torch.nn import functional
 
 from handbench.errors import TrainError
 from handbench.heatmaps import REACH, SMALLEST_EXPONENT, Grid, grid_offset, map_size
 
-Decoding = Literal["subpixel", "dark", "quarter", "argmax"]
+Decoding = Literal["subpixel", "dark", "dark-blur", "udp", "quarter", "argmax"]
 DECODINGS: tuple[Decoding, ...] = get_args(Decoding)
 
 PATCH_RADIUS = 2
@@ -60,22 +63,55 @@ def gaussian_targets(
     targets (N, J, h, w) float32 and weights (N, J) float32: 0 where a joint is unlabelled or its
     Gaussian lies off the map.
     """
-    height, width = map_size(size, stride)
     cells = to_grid(keypoints.to(torch.float32), stride, grid)
+    return gaussian_maps(cells, valid, map_size(size, stride), sigma, out=out)
+
+
+def gaussian_maps(
+    cells: torch.Tensor,
+    valid: torch.Tensor,
+    shape: tuple[int, int],
+    sigma: float = 2.0,
+    *,
+    window: bool = False,
+    out: torch.Tensor | None = None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Gaussians of peak 1 at places that are already counted in heatmap cells.
+
+    Parameters
+    ----------
+    cells
+        (N, J, 2) float32 x, y in cells, NaN where unlabelled.
+    valid, sigma, out
+        As in :func:`gaussian_targets`.
+    shape
+        Height and width of the heatmap in cells.
+    window
+        Zero outside the square of 6 sigma + 1 cells about the rounded centre, and weight 0 where
+        that square lies off the map, as the reference repositories have it.
+
+    Returns
+    -------
+    As :func:`gaussian_targets`.
+    """
+    height, width = shape
     limits = torch.tensor([width - 1, height - 1], dtype=torch.float32, device=cells.device)
     reach = REACH * sigma
-    inside = ((cells >= -reach) & (cells <= limits + reach)).all(dim=-1) & valid
+    middle = (cells + 0.5).floor() if window else cells
+    inside = ((middle >= -reach) & (middle <= limits + reach)).all(dim=-1) & valid
     cells = torch.where(inside[..., None], cells, -torch.inf)
-    rows = _gaussian_1d(cells[..., 1], height, sigma)
-    columns = _gaussian_1d(cells[..., 0], width, sigma)
+    rows = _gaussian_1d(cells[..., 1], height, sigma, window)
+    columns = _gaussian_1d(cells[..., 0], width, sigma, window)
     targets = torch.mul(rows[..., :, None], columns[..., None, :], out=out)
     return targets, inside.to(torch.float32)
 
 
-def _gaussian_1d(centers: torch.Tensor, length: int, sigma: float) -> torch.Tensor:
+def _gaussian_1d(centers: torch.Tensor, length: int, sigma: float, window: bool) -> torch.Tensor:
     steps = torch.arange(length, dtype=torch.float32, device=centers.device)
     exponents = (steps - centers[..., None]).square_().mul_(-0.5 / sigma**2)
     kept = exponents > SMALLEST_EXPONENT
+    if window:
+        kept &= (steps - (centers[..., None] + 0.5).floor()).abs_() <= REACH * sigma
     return exponents.clamp_(min=SMALLEST_EXPONENT).exp_().mul_(kept)
 
 
@@ -100,7 +136,7 @@ def heatmap_loss(
 
 
 def decode(
-    heatmaps: torch.Tensor, method: Decoding = "subpixel"
+    heatmaps: torch.Tensor, method: Decoding = "subpixel", sigma: float = 2.0
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Find every map's peak.
 
@@ -111,9 +147,13 @@ def decode(
     method
         ``argmax``: the highest cell, the first in row-major order. ``quarter``: moved by ¼
         towards the higher neighbour on each axis, as Simple Baselines does. ``dark``: one Newton
-        step on the logarithm (Zhang et al., CVPR 2020), without the blur. ``subpixel``: a
-        parabola fitted by weighted least squares to the logarithm of the 5×5 cells around the
-        peak, which is exact for a Gaussian, averages noise, and works up to the border.
+        step on the logarithm (Zhang et al., CVPR 2020), without the blur. ``dark-blur``: the
+        same on blurred maps, as published. ``udp``: as in UDP (Huang et al., CVPR 2020): blurred,
+        with second differences one cell wide, also at the border. ``subpixel``: a parabola fitted
+        by weighted least squares to the logarithm of the 5×5 cells around the peak, which is exact
+        for a Gaussian, averages noise, and works up to the border.
+    sigma
+        Of the targets in cells; the blur of ``dark-blur`` and ``udp`` goes by it.
 
     Returns
     -------
@@ -131,6 +171,10 @@ def decode(
         return cells + _quarter(maps, cells), peaks
     if method == "dark":
         return cells + _newton(maps, cells), peaks
+    if method == "dark-blur":
+        return cells + _newton(blur(maps, sigma), cells), peaks
+    if method == "udp":
+        return cells + _udp_step(blur(maps, sigma), cells), peaks
     return _parabola(maps, cells, peaks), peaks
 
 
@@ -171,6 +215,51 @@ def _newton(maps: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:
     xy = (log[..., 3, 3] - log[..., 1, 3] - log[..., 3, 1] + log[..., 1, 1]) / 4
     step, _ = _summit(gradient / 2, xx, xy, yy)
     return torch.where(_interior(maps, cells), step, 0.0)
+
+
+def _udp_step(maps: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:
+    log = _patches(maps, cells, 1).clamp(1e-3, 50.0).log()
+    middle = log[..., 1, 1]
+    gx, gy = (log[..., 1, 2] - log[..., 1, 0]) / 2, (log[..., 2, 1] - log[..., 0, 1]) / 2
+    tiny = torch.finfo(torch.float32).eps
+    xx = log[..., 1, 2] - 2 * middle + log[..., 1, 0] + tiny
+    yy = log[..., 2, 1] - 2 * middle + log[..., 0, 1] + tiny
+    edges = log[..., 1, 2] + log[..., 2, 1] + log[..., 1, 0] + log[..., 0, 1]
+    xy = (log[..., 2, 2] + log[..., 0, 0] + 2 * middle - edges) / 2
+    determinant = xx * yy - xy * xy
+    safe = torch.where(determinant == 0, 1.0, determinant)
+    step = torch.stack([(xy * gy - yy * gx) / safe, (xy * gx - xx * gy) / safe], dim=-1)
+    return torch.where((determinant == 0)[..., None], 0.0, step)
+
+
+def blur(maps: torch.Tensor, sigma: float) -> torch.Tensor:
+    """Blur heatmaps as DARK does: black outside, and every map's maximum stays what it was.
+
+    Parameters
+    ----------
+    maps
+        (N, J, h, w) float32.
+    sigma
+        Of the targets in cells. The kernel has 6 sigma - 1 cells, 11 for sigma 2 and 17 for
+        sigma 3, and OpenCV's standard deviation for that width.
+    """
+    radius = max(math.ceil(3 * sigma - 1), 1)
+    deviation = 0.3 * (radius - 1) + 0.8
+    steps = torch.arange(-radius, radius + 1, dtype=maps.dtype, device=maps.device)
+    kernel = (-0.5 * (steps / deviation).square()).exp()
+    kernel = kernel / kernel.sum()
+    # Sums of shifted maps, not a convolution: mixed precision would take that down to 8 bits, too
+    # few for the slope of a logarithm.
+    blurred = maps
+    for axis in (-1, -2):
+        side = blurred.shape[axis]
+        padding = (radius, radius, 0, 0) if axis == -1 else (0, 0, radius, radius)
+        padded = functional.pad(blurred, padding)
+        blurred = torch.zeros_like(maps)
+        for start, weight in enumerate(kernel.tolist()):
+            blurred += weight * padded.narrow(axis, start, side)
+    before, after = maps.amax((-1, -2), keepdim=True), blurred.amax((-1, -2), keepdim=True)
+    return blurred * torch.where(after > 0, before / after.clamp(min=1e-12), 1.0)
 
 
 def _parabola(maps: torch.Tensor, cells: torch.Tensor, peaks: torch.Tensor) -> torch.Tensor:

@@ -14,18 +14,18 @@ import numpy.typing as npt
 import torch
 
 from handbench.errors import TrainError
-from handbench.heatmaps import Grid
-from handbench.models.architecture import STRIDE
-from handbench.models.augment import fit_matrix, transform_points, warp_images
+from handbench.models.augment import fit_matrix, transform_points
 from handbench.models.baseline import Baseline
 from handbench.models.batches import in_order, loader
-from handbench.models.heatmaps import Decoding, decode, to_pixels
+from handbench.models.codecs import Codec
+from handbench.models.heatmaps import Decoding
+from handbench.models.pixels import warp_images
 
 
 class Pictures(Protocol):
     """Images of one size; a list of positions gives a batch.
 
-    :class:`~handbench.models.batches.HandRows` is one.
+    :class:`~handbench.models.rows.HandRows` is one.
     """
 
     size: tuple[int, int]
@@ -44,7 +44,7 @@ class Located:
     keypoints
         (N, 21, 2) float64 px of the stored image.
     peaks
-        (N, 21) float64 heatmap peaks.
+        (N, 21) float64 heights of the heatmaps' peaks.
     ms_per_image
         Warp, network and decoding; reading images is not counted.
     """
@@ -98,7 +98,7 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[obj
 
 
 def predict_heatmaps(
-    network: Baseline, images: torch.Tensor, *, grid: Grid, flip_test: bool
+    network: Baseline, images: torch.Tensor, *, codec: Codec, flip_test: bool
 ) -> torch.Tensor:
     """Heatmaps of prepared images, on request averaged with those of the mirror image.
 
@@ -108,19 +108,15 @@ def predict_heatmaps(
         In evaluation mode.
     images
         (N, 3, size, size) float, 0 … 1.
-    grid
-        The network's. On a ``center`` grid the mirror image's heatmaps fit exactly; on a
-        ``corner`` grid they are off by one cell, which is shifted back as the reference does.
+    codec
+        The network's, which knows how the maps of a mirror image fit.
     flip_test
         Average with the mirror image. A single hand has no channels to swap.
     """
     maps: torch.Tensor = network(images).float()
     if not flip_test:
         return maps
-    mirrored: torch.Tensor = network(images.flip(-1)).float().flip(-1)
-    if grid == "corner":
-        mirrored = torch.cat([mirrored[..., :1], mirrored[..., :-1]], dim=-1)
-    return (maps + mirrored) / 2
+    return codec.average(maps, network(images.flip(-1)).float())
 
 
 def locate(
@@ -128,12 +124,13 @@ def locate(
     rows: Pictures,
     *,
     size: int,
-    grid: Grid = "center",
+    codec: Codec,
+    box_factor: float = 1.0,
     batch_size: int = 64,
     device: str = "auto",
     precision: str = "auto",
     workers: int = 0,
-    decoding: Decoding = "subpixel",
+    decoding: Decoding | None = None,
     flip_test: bool = False,
     advance: Callable[[int], object] | None = None,
 ) -> Located:
@@ -147,19 +144,21 @@ def locate(
         Images.
     size
         Side of the network's input; stored images are resized to it.
-    grid
-        Where the network's heatmap cells lie.
+    codec
+        What the network's maps mean.
+    box_factor
+        Side of what the network sees, as a share of the stored image's.
     batch_size, device, precision, workers
         How to compute; see :func:`choose_device` and :func:`choose_precision`. `workers` is the
         number of loading processes, 0 for none.
     decoding, flip_test
-        See :func:`handbench.models.heatmaps.decode` and :func:`predict_heatmaps`.
+        See :meth:`handbench.models.codecs.Codec.decode` and :func:`predict_heatmaps`.
     advance
         Called with the number of images after every batch, for a progress bar.
     """
     target = choose_device(device)
     network.to(target).eval()
-    matrix = fit_matrix(*rows.size, size)
+    matrix = fit_matrix(*rows.size, size, box_factor)
     inverse = torch.linalg.inv(matrix)
     points, peaks, seconds = [], [], 0.0
     batches = loader(rows, in_order(len(rows), batch_size), workers, pin=target.type == "cuda")
@@ -169,14 +168,12 @@ def locate(
             pixels = warp_images(
                 images.to(target, non_blocking=True), matrix.expand(len(images), 3, 3), size
             )
-            maps = predict_heatmaps(network, pixels, grid=grid, flip_test=flip_test)
-            cells, found = decode(maps, decoding)
+            maps = predict_heatmaps(network, pixels, codec=codec, flip_test=flip_test)
+            places, found = codec.decode(maps, decoding)
             # Copying the few numbers to the CPU also waits for the device.
-            cells, found = cells.cpu().double(), found.cpu().double()
+            places, found = places.cpu().double(), found.cpu().double()
             seconds += time.perf_counter() - start
-            points.append(
-                transform_points(inverse.expand(len(cells), 3, 3), to_pixels(cells, STRIDE, grid))
-            )
+            points.append(transform_points(inverse.expand(len(places), 3, 3), places))
             peaks.append(found)
             if advance is not None:
                 advance(len(images))

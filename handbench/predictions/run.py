@@ -70,15 +70,16 @@ def predict_split(
     data: Path,
     split: str = "test",
     *,
+    chosen: npt.NDArray[np.int64] | None = None,
     batch_size: int = 64,
     device: str = "auto",
     precision: str = "auto",
     workers: int = 0,
     flip_test: bool = False,
-    decoding: Decoding = "subpixel",
+    decoding: Decoding | None = None,
     advance: Callable[[int], object] | None = None,
 ) -> Predictions:
-    """Predict every sample of a split.
+    """Predict the samples of a split.
 
     Parameters
     ----------
@@ -88,12 +89,15 @@ def predict_split(
         HDF5 file of format 1.x whose images have one size.
     split
         Name of a split.
+    chosen
+        Row numbers to predict; all by default.
     batch_size, device, precision, workers
         How to compute; see :mod:`handbench.models.inference`.
     flip_test
         Average heatmaps with those of the mirror image.
     decoding
-        How to find a heatmap's peak: :func:`handbench.models.heatmaps.decode`.
+        How to find a heatmap's peak (:func:`handbench.models.heatmaps.decode`) if not as the
+        model's codec does.
     advance
         Called with a number of images after every batch.
 
@@ -108,9 +112,9 @@ def predict_split(
     FormatError
         If the file has no such split.
     """
-    from handbench.models.batches import HandRows
     from handbench.models.checkpoint import load_model
     from handbench.models.inference import locate
+    from handbench.models.rows import HandRows
 
     if isinstance(model, str | Path):
         model = load_model(Path(model))
@@ -119,12 +123,13 @@ def predict_split(
         box = BOX_WORDS[reader.box_source]
         padding = reader.box_padding
         dataset = file.dataset
-    rows = HandRows([(Path(data), split, None)])
+    rows = HandRows([(Path(data), split, chosen)], least=model.size / model.box_factor)
     found = locate(
         model.network,
         rows,
         size=model.size,
-        grid=model.grid,
+        codec=model.codec,
+        box_factor=model.box_factor,
         batch_size=batch_size,
         device=device,
         precision=precision,
@@ -154,7 +159,7 @@ def predict_images(
     device: str = "auto",
     precision: str = "auto",
     flip_test: bool = False,
-    decoding: Decoding = "subpixel",
+    decoding: Decoding | None = None,
     advance: Callable[[int], object] | None = None,
 ) -> Predictions:
     """Predict one hand in every picture below a folder; the whole picture is the box.
@@ -188,7 +193,8 @@ def predict_images(
         model.network,
         pictures,
         size=model.size,
-        grid=model.grid,
+        codec=model.codec,
+        box_factor=model.box_factor,
         batch_size=batch_size,
         device=device,
         precision=precision,
@@ -298,7 +304,7 @@ def _predictions(
         score=scores.mean(axis=1),
         input={
             "box": box,
-            "padding": padding,
+            "padding": round(padding * model.box_factor, 6),
             "tta": "flip" if flip_test else "none",
             "ms_per_image": round(found.ms_per_image, 3),
         },

@@ -4,21 +4,22 @@ from pathlib import Path
 
 import pytest
 import torch
+from reference.pose_resnet import PoseResNet
 from torch import nn
 
 from handbench.errors import TrainError
-from handbench.models import baseline
-from handbench.models.architecture import check_input_size
+from handbench.models.architecture import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    Normalisation,
+    check_input_size,
+)
 from handbench.models.baseline import Baseline, count_parameters, load_pretrained
 
 
 @pytest.fixture(scope="module")
 def small() -> Baseline:
     return Baseline(18)
-
-
-def test_resnet_50_with_17_joints_has_the_published_34_million_parameters() -> None:
-    assert count_parameters(Baseline(50, joints=17)) == 33_999_697
 
 
 def test_heatmaps_have_a_quarter_of_the_side(small: Baseline) -> None:
@@ -43,8 +44,8 @@ def test_initialisation_is_that_of_simple_baselines(small: Baseline) -> None:
 def test_input_is_normalised_with_imagenet_statistics(small: Baseline) -> None:
     seen = []
     handle = small.encoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    mean = torch.tensor(baseline.IMAGENET_MEAN).view(1, 3, 1, 1)
-    std = torch.tensor(baseline.IMAGENET_STD).view(1, 3, 1, 1)
+    mean = torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1)
+    std = torch.tensor(IMAGENET_STD).view(1, 3, 1, 1)
     small((mean + 2 * std).expand(2, 3, 32, 32))
     handle.remove()
     torch.testing.assert_close(seen[0], torch.full((2, 3, 32, 32), 2.0))
@@ -110,3 +111,54 @@ def test_a_failed_download_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setattr(torch.hub, "download_url_to_file", offline)
     with pytest.raises(TrainError, match=r"\(no network\).* --pretrained FILE, or train with"):
         load_pretrained(Baseline(18), "imagenet")
+
+
+# Fidelity to the published network
+
+
+@pytest.mark.parametrize(
+    ("depth", "of_17_joints", "of_21_joints"),
+    [
+        (18, 15_376_721, 15_377_749),
+        (34, 25_484_881, 25_485_909),
+        (50, 33_999_697, 34_000_725),
+        (101, 52_991_825, 52_992_853),
+        (152, 68_635_473, 68_636_501),
+    ],
+)
+def test_parameters_and_layers_are_those_of_the_reference(
+    depth: int, of_17_joints: int, of_21_joints: int
+) -> None:
+    # The paper's table: 34.0 M, 53.0 M and 68.6 M for ResNet-50, 101 and 152 on 17 joints.
+    with torch.device("meta"):
+        own, published = Baseline(depth, joints=17), PoseResNet(depth, 17)
+        assert count_parameters(Baseline(depth)) == of_21_joints
+    assert count_parameters(own) == of_17_joints
+    names = {"deconvolutions": "deconv_layers", "heatmaps": "final_layer"}
+    shapes = {}
+    for name, value in own.state_dict().items():
+        part, rest = name.split(".", 1)
+        there = rest if part == "encoder" else f"{names[part]}.{rest}"
+        shapes[there] = value.shape
+    assert shapes == {name: value.shape for name, value in published.state_dict().items()}
+
+
+def test_a_random_encoder_starts_as_torchvisions() -> None:
+    from torchvision.models import resnet18
+
+    torch.manual_seed(0)
+    expected = resnet18(weights=None).state_dict()
+    torch.manual_seed(0)
+    for name, value in Baseline(18).encoder.state_dict().items():
+        assert torch.equal(value, expected[name]), name
+
+
+def test_bgr_turns_the_channels_round_before_normalisation() -> None:
+    seen = []
+    network = Baseline(18, normalisation=Normalisation("bgr", (0.1, 0.2, 0.3), (0.5, 1.0, 2.0)))
+    network.encoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    red = torch.zeros(2, 3, 32, 32)
+    red[:, 0] = 1.0
+    network(red)
+    expected = torch.tensor([-0.2, -0.2, 0.35]).view(1, 3, 1, 1).expand(2, 3, 32, 32)
+    torch.testing.assert_close(seen[0], expected)

@@ -1,19 +1,17 @@
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 import torch
-from generators.tiny_hdf5 import tiny_hands, write_tiny
+from generators.tiny_hdf5 import write_tiny
 
 from handbench.errors import TrainError
 from handbench.hdf5.merge import Input, merge
 from handbench.hdf5.reader import HandFile
 from handbench.models.batches import (
-    HandRows,
     ShuffledBatches,
     generator,
     held_out,
@@ -22,6 +20,7 @@ from handbench.models.batches import (
     training_and_validation,
     unit_ids,
 )
+from handbench.models.rows import HandRows
 
 
 @pytest.fixture(scope="module")
@@ -32,59 +31,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def cut(path: Path, **more: object) -> tuple[HandRows, HandRows]:
     options = {"split_val": "val", "val_fraction": 0.3, "val_blocks": 4, **more}
-    return training_and_validation([path], "train", cache=False, **options)  # type: ignore[arg-type]
-
-
-def test_a_batch_holds_the_images_and_positions_asked_for(tiny: Path) -> None:
-    images, _ = tiny_hands(12, 32, seed=0)
-    batch, positions = HandRows([(tiny, "train", None)])[[3, 0]]
-    np.testing.assert_array_equal(batch.permute(0, 2, 3, 1), images[[3, 0]])
-    assert batch.is_contiguous(memory_format=torch.channels_last)
-    assert positions.tolist() == [3, 0]
-
-
-def test_chosen_rows_and_labels_belong_together(tiny: Path) -> None:
-    images, keypoints = tiny_hands(12, 32, seed=0)
-    rows = HandRows([(tiny, "train", np.array([7, 2]))])
-    np.testing.assert_array_equal(rows[[1]][0][0].permute(1, 2, 0), images[2])
-    np.testing.assert_allclose(rows.labels.keypoints, keypoints[[7, 2]], rtol=1e-6)
-    assert rows.labels.sample_id.tolist() == ["train/0007", "train/0002"]
-
-
-def test_labels_lead_back_to_source_pixels(tiny: Path) -> None:
-    rows = HandRows([(tiny, "train", None)])
-    with HandFile(tiny) as file:
-        expected = file["train"].source_keypoints_2d()
-    found = rows.labels.to_source(rows.labels.keypoints)
-    np.testing.assert_allclose(found, expected, atol=1e-4)
-
-
-def test_several_files_become_one_set(tiny: Path, tmp_path: Path) -> None:
-    other = write_tiny(tmp_path / "b.h5", {"train": 3}, size=32, seed=9, dataset="other")
-    rows = HandRows([(tiny, "train", None), (other, "train", None)])
-    images, _ = tiny_hands(3, 32, seed=9)
-    assert len(rows) == 15
-    assert rows.names == ("tiny/train", "other/train")
-    np.testing.assert_array_equal(rows[[14]][0][0].permute(1, 2, 0), images[2])
-
-
-def test_cached_images_are_the_same(tiny: Path) -> None:
-    plain, cached = (HandRows([(tiny, "train", None)], cache=c) for c in (False, True))
-    for _ in range(2):
-        assert torch.equal(plain[[1, 5]][0], cached[[1, 5]][0])
-
-
-def test_mixed_image_sizes_are_refused(tmp_path: Path) -> None:
-    path = write_tiny(tmp_path / "mixed.h5", {"train": 5}, sizes=(32, 48))
-    with pytest.raises(
-        TrainError, match=r"one size, found 2 sizes in .*: 32×32 \(3\), 48×48 \(2\); convert with"
-    ):
-        HandRows([(path, "train", None)])
-
-
-def test_no_rows_are_refused(tiny: Path) -> None:
-    with pytest.raises(TrainError, match=r"expected images in .*split 'train', found none"):
-        HandRows([(tiny, "train", np.array([], dtype=np.int64))])
+    return training_and_validation([path], "train", **options)  # type: ignore[arg-type]
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # torch's way of starting workers
@@ -93,12 +40,6 @@ def test_the_loader_hands_out_batches_in_the_given_order(tiny: Path, workers: in
     rows = HandRows([(tiny, "train", None)])
     found = [p.tolist() for _, p in loader(rows, in_order(12, 5), workers, pin=False)]
     assert found == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9], [10, 11]]
-
-
-def test_rows_can_be_pickled_for_workers(tiny: Path) -> None:
-    rows = HandRows([(tiny, "train", None)])
-    again = pickle.loads(pickle.dumps(rows))  # noqa: S301 - our own object
-    assert torch.equal(again[[2]][0], rows[[2]][0])
 
 
 def test_order_follows_from_seed_and_epoch_and_covers_everything() -> None:
@@ -155,27 +96,6 @@ def test_equal_weights_change_no_bit(tmp_path: Path, tiny: Path) -> None:
     other = write_tiny(tmp_path / "b.h5", {"train": 3}, size=32, seed=9, dataset="other")
     same = merge([Input(tiny, 2), Input(other, 2)], tmp_path / "same.h5").path
     assert HandRows([(same, "train", None)]).weights is None
-
-
-def test_rows_of_a_merged_file(tmp_path: Path, tiny: Path) -> None:
-    other = write_tiny(tmp_path / "b.h5", {"train": 3}, size=32, seed=9, dataset="other")
-    path = merge([Input(tiny), Input(other, 4)], tmp_path / "both.h5").path
-    rows = HandRows([(path, "train", np.array([0, 13, 14])), (tiny, "test", None)])
-    assert rows.names == ("tiny/train", "other/train", "tiny/test")
-    assert rows.weights is not None
-    assert rows.weights.tolist() == [1, 4, 4, 1, 1, 1, 1]
-    images, _ = tiny_hands(3, 32, seed=9)
-    np.testing.assert_array_equal(rows[[2]][0][0].permute(1, 2, 0), images[2])
-
-
-def test_a_weight_that_is_none_is_refused(tmp_path: Path) -> None:
-    path = write_tiny(tmp_path / "a.h5", {"train": 3}, size=32)
-    with h5py.File(path, "r+") as file:
-        file["train/sample_weight"] = np.array([1.0, 0.0, 2.0])
-    with pytest.raises(
-        TrainError, match=r"positive numbers as sample_weight in .*found 0 in row 1"
-    ):
-        HandRows([(path, "train", None)])
 
 
 def test_each_dataset_of_a_merged_file_has_units_of_its_own(tmp_path: Path, tiny: Path) -> None:
@@ -282,4 +202,4 @@ def test_a_file_without_labels_is_refused(tmp_path: Path) -> None:
 
 def test_a_missing_training_split_is_refused(tiny: Path) -> None:
     with pytest.raises(TrainError, match="no split 'fit' to train on; it has train, test"):
-        training_and_validation([tiny], "fit", "val", 0.1, 4, cache=False)
+        training_and_validation([tiny], "fit", "val", 0.1, 4)

@@ -8,7 +8,7 @@ from generators.tiny_hdf5 import write_tiny
 
 from handbench.errors import TrainError
 from handbench.models.baseline import Baseline
-from handbench.models.batches import HandRows
+from handbench.models.codecs import Unbiased
 from handbench.models.heatmaps import gaussian_targets
 from handbench.models.inference import (
     choose_device,
@@ -16,6 +16,7 @@ from handbench.models.inference import (
     locate,
     predict_heatmaps,
 )
+from handbench.models.rows import HandRows
 
 
 class Brightest(Baseline):
@@ -49,7 +50,13 @@ def test_points_come_back_in_stored_pixels(size: int, flip_test: bool) -> None:
     points = torch.tensor([[20.0, 15.0], [41.3, 30.6], [33.2, 22.2]])
     network = Brightest(18)
     found = locate(
-        network, Dots(points), size=size, device="cpu", batch_size=2, flip_test=flip_test
+        network,
+        Dots(points),
+        size=size,
+        codec=Unbiased(),
+        device="cpu",
+        batch_size=2,
+        flip_test=flip_test,
     )
     assert found.keypoints.shape == (3, 21, 2)
     assert torch.from_numpy(found.keypoints[:, 0]).sub(points).abs().max() < 0.3
@@ -57,26 +64,46 @@ def test_points_come_back_in_stored_pixels(size: int, flip_test: bool) -> None:
     assert found.ms_per_image > 0
 
 
+def test_a_box_factor_shows_the_middle_of_the_image() -> None:
+    points = torch.tensor([[32.0, 24.0], [41.3, 30.6]])
+    seen: list[torch.Tensor] = []
+    network = Brightest(18)
+    network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    found = locate(network, Dots(points), size=64, codec=Unbiased(), box_factor=0.5, device="cpu")
+    assert torch.from_numpy(found.keypoints[:, 0]).sub(points).abs().max() < 0.3
+    # Twice as large: the second dot is as far from the centre as twice its stored distance.
+    y, x = divmod(int(seen[0][1, 0].argmax()), 64)
+    assert (x, y) == (round(31.5 + 2 * (41.3 - 31.5)), round(31.5 + 2 * (30.6 - 23.5)))
+
+
 def test_progress_counts_images() -> None:
     seen: list[int] = []
     dots = Dots(torch.full((5, 2), 20.0))
-    locate(Brightest(18), dots, size=64, device="cpu", batch_size=2, advance=seen.append)
+    locate(
+        Brightest(18),
+        dots,
+        size=64,
+        codec=Unbiased(),
+        device="cpu",
+        batch_size=2,
+        advance=seen.append,
+    )
     assert seen == [2, 2, 1]
 
 
 def test_flip_test_on_the_center_grid_changes_nothing_for_a_symmetric_network() -> None:
     images = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     network = Brightest(18)
-    once = predict_heatmaps(network, images, grid="center", flip_test=False)
-    twice = predict_heatmaps(network, images, grid="center", flip_test=True)
+    once = predict_heatmaps(network, images, codec=Unbiased(), flip_test=False)
+    twice = predict_heatmaps(network, images, codec=Unbiased(), flip_test=True)
     torch.testing.assert_close(once, twice)
 
 
 def test_flip_test_on_the_corner_grid_shifts_the_mirror_image_by_one_cell() -> None:
     images = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     network = Brightest(18)
-    once = predict_heatmaps(network, images, grid="corner", flip_test=False)
-    twice = predict_heatmaps(network, images, grid="corner", flip_test=True)
+    once = predict_heatmaps(network, images, codec=Unbiased(grid="corner"), flip_test=False)
+    twice = predict_heatmaps(network, images, codec=Unbiased(grid="corner"), flip_test=True)
     torch.testing.assert_close(twice[..., 1:], (once[..., 1:] + once[..., :-1]) / 2)
     torch.testing.assert_close(twice[..., 0], once[..., 0])
 
@@ -85,8 +112,8 @@ def test_the_network_predicts_in_evaluation_mode(tmp_path: Path) -> None:
     data = write_tiny(tmp_path / "t.h5", {"test": 3}, size=32)
     network = Baseline(18)
     rows = HandRows([(data, "test", None)])
-    alone = locate(network.train(), rows, size=32, device="cpu", batch_size=1)
-    together = locate(network.train(), rows, size=32, device="cpu", batch_size=3)
+    alone = locate(network.train(), rows, size=32, codec=Unbiased(), device="cpu", batch_size=1)
+    together = locate(network.train(), rows, size=32, codec=Unbiased(), device="cpu", batch_size=3)
     assert not network.training
     assert alone.peaks == pytest.approx(together.peaks, rel=1e-3)
 

@@ -7,7 +7,7 @@ import pytest
 
 from handbench.errors import TrainError
 from handbench.files import write_json
-from handbench.models.settings import TrainSettings, option
+from handbench.models.settings import EARLIER, TrainSettings, option
 
 SETTINGS = TrainSettings(data=(Path("a.h5"), Path("b.h5")), out=Path("run"))
 
@@ -22,12 +22,24 @@ def test_the_defaults_are_accepted() -> None:
         ({"data": ()}, "at least one HDF5 file"),
         ({"epochs": 0}, "--epochs must be at least 1, found 0"),
         ({"batch_size": 1}, "--batch-size must be at least 2, found 1"),
+        ({"accumulate": 0}, "--accumulate must be at least 1, found 0"),
+        ({"save_minutes": -1.0}, "--save-minutes must be at least 0, found -1.0"),
+        ({"ema": 1.0}, "--ema is at least 0 and below 1, found 1.0"),
+        ({"patience": 0}, "--patience must be at least 1, found 0"),
         ({"lr": 0.0}, "--lr must be positive, found 0.0"),
         ({"lr": float("nan")}, "--lr must be positive, found nan"),
         ({"flip": 1.5}, "--flip is a share 0 to 1, found 1.5"),
         ({"val_fraction": 0.0}, "--val-fraction must leave something on both sides, found 0.0"),
         ({"size": 100}, "multiple of 32 pixels, found 100"),
         ({"depth": 20}, "--depth is one of 18, 34, 50, 101, 152, found 20"),
+        ({"codec": "dark"}, "--codec is one of unbiased, rounded, udp, integral, found 'dark'"),
+        ({"codec": "rounded", "grid": "center"}, "rounded has a grid of its own, found --grid cen"),
+        ({"codec": "udp", "grid": "corner"}, "codec udp has a grid of its own"),
+        ({"codec": None}, "--codec is one of .*, found None"),
+        ({"box_factor": 0.0}, "--box-factor must be positive, found 0.0"),
+        ({"rotation_share": 1.1}, "--rotation-share is a share 0 to 1, found 1.1"),
+        ({"clip_norm": -1.0}, "--clip-norm must not be negative, found -1.0"),
+        ({"warmup_steps": -1}, "--warmup-steps must not be negative, found -1"),
         ({"schedule": "linear"}, "--schedule is one of cosine, step, found 'linear'"),
     ],
 )
@@ -40,6 +52,29 @@ def test_settings_survive_their_file(tmp_path: Path) -> None:
     settings = dataclasses.replace(SETTINGS, init=Path("old/run"), size=128, workers=2)
     write_json(tmp_path / "settings.json", settings.to_dict())
     assert TrainSettings.read(tmp_path) == settings
+
+
+FIRST_VERSION = {
+    "data": ["a.h5"], "out": "run", "split_train": "train", "split_val": "val",
+    "val_fraction": 0.05, "val_blocks": 20, "depth": 50, "pretrained": "none", "init": None,
+    "size": None, "sigma": 2.0, "grid": "corner", "epochs": 60, "batch_size": 64, "lr": 0.001,
+    "weight_decay": 0.0001, "schedule": "step", "warmup": 0.05, "flip": 0.5, "rotation": 60.0,
+    "scale": 0.25, "shift": 0.08, "colour": 0.25, "device": "auto", "precision": "auto", "seed": 0,
+    "workers": None,
+}  # fmt: skip
+"""``settings.json`` of the first version."""
+
+
+def test_runs_of_the_first_version_are_what_they_were() -> None:
+    settings = TrainSettings.from_dict(FIRST_VERSION)
+    settings.check()
+    assert (settings.codec, settings.grid, settings.channel_order) == ("unbiased", "corner", "rgb")
+    assert (settings.optimiser, settings.ema, settings.flip_test) == ("adamw", 0.0, False)
+
+
+def test_every_setting_that_was_added_says_what_there_was_before() -> None:
+    fields = {field.name for field in dataclasses.fields(TrainSettings)}
+    assert set(EARLIER) == fields - set(FIRST_VERSION)
 
 
 def test_settings_of_another_version_are_refused() -> None:

@@ -4,18 +4,19 @@ import csv
 import dataclasses
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from generators.small_network import small_network
 from generators.tiny_hdf5 import write_tiny
 
 from handbench.errors import TrainError
 from handbench.hdf5.merge import Input, merge
 from handbench.hdf5.reader import HandFile
 from handbench.metrics import epe, keypoint_errors
-from handbench.models.batches import HandRows
 from handbench.models.checkpoint import (
     copy_weights,
     load_model,
@@ -25,10 +26,18 @@ from handbench.models.checkpoint import (
     untrained_model,
 )
 from handbench.models.inference import locate
+from handbench.models.preparation import training_precision
+from handbench.models.rows import HandRows
 from handbench.models.settings import TrainSettings
-from handbench.models.training import learning_rate, train
+from handbench.models.training import train
 
 EPOCHS = 4
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _small() -> Iterator[None]:
+    with small_network():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +67,8 @@ def log_without_times(run: Path) -> list[dict[str, str]]:
 
 def test_a_run_directory_says_everything_about_the_run(run: Path, settings: TrainSettings) -> None:
     assert sorted(path.name for path in run.iterdir()) == [
-        "best.pt", "curves.png", "last.pt", "log.csv", "provenance.json", "settings.json",
+        "best.pt", "curves.png", "last.pt", "log.csv", "log.jsonl", "provenance.json",
+        "settings.json", "val",
     ]  # fmt: skip
     assert TrainSettings.read(run) == settings
     origin = json.loads((run / "provenance.json").read_text())
@@ -102,7 +112,15 @@ def test_the_best_epoch_is_the_one_with_the_smallest_validation_error(
 ) -> None:
     rows = HandRows([(data, "val", None)])
     model = load_model(run)
-    found = locate(model.network, rows, size=model.size, device="cpu", batch_size=4)
+    found = locate(
+        model.network,
+        rows,
+        size=model.size,
+        codec=model.codec,
+        device="cpu",
+        batch_size=4,
+        precision=training_precision("auto", torch.device("cpu")),
+    )
     with HandFile(data) as file:
         truth = file["val"].source_keypoints_2d()
     errors = keypoint_errors(
@@ -114,7 +132,7 @@ def test_the_best_epoch_is_the_one_with_the_smallest_validation_error(
 
 def test_a_loaded_model_knows_where_it_comes_from(run: Path) -> None:
     model = load_model(run)
-    assert (model.name, model.size, model.grid) == ("run", 32, "center")
+    assert (model.name, model.size, model.codec.name) == ("run", 32, "unbiased")
     assert model.training_data == ("tiny/train",)
     assert load_model(run / "last.pt").training_data == ("tiny/train",)
 
@@ -198,8 +216,8 @@ def test_files_that_are_no_checkpoints_are_refused(tmp_path: Path) -> None:
     torch.save({"weights": {}}, tmp_path / "other.pt")
     with pytest.raises(TrainError, match="no handbench checkpoint"):
         load_model(tmp_path / "other.pt")
-    torch.save({"handbench_checkpoint": 2}, tmp_path / "new.pt")
-    with pytest.raises(TrainError, match="has version 2; this handbench reads 1: upgrade"):
+    torch.save({"handbench_checkpoint": 3}, tmp_path / "new.pt")
+    with pytest.raises(TrainError, match="has version 3; this handbench reads 2: upgrade"):
         load_model(tmp_path / "new.pt")
     torch.save({"handbench_checkpoint": 1, "depth": 18, "joints": 21}, tmp_path / "half.pt")
     with pytest.raises(TrainError, match="does not fit its own description"):
@@ -275,20 +293,6 @@ def test_a_run_directory_that_cannot_be_made_is_refused(
         train(dataclasses.replace(settings, out=tmp_path / "file" / "run"))
 
 
-@pytest.mark.parametrize("schedule", ["cosine", "step"])
-def test_learning_rate_rises_then_falls(settings: TrainSettings, schedule: str) -> None:
-    chosen = dataclasses.replace(settings, lr=1.0, warmup=0.1, schedule=schedule)
-    rates = [learning_rate(chosen, step, 140) for step in range(140)]
-    assert rates[:14] == pytest.approx([(i + 1) / 15 for i in range(14)])
-    assert rates[14] == 1.0
-    assert rates[14:] == sorted(rates[14:], reverse=True)
-    if schedule == "step":
-        assert [rates[89], rates[90], rates[119], rates[120]] == pytest.approx([1, 0.1, 0.1, 0.01])
-    else:
-        assert rates[-1] < 1e-3
-        assert rates[14 + 63] == pytest.approx(0.5)
-
-
 def test_initial_weights_follow_from_the_seed_and_leave_torch_alone() -> None:
     torch.manual_seed(5)
     expected = torch.rand(1)
@@ -299,7 +303,14 @@ def test_initial_weights_follow_from_the_seed_and_leave_torch_alone() -> None:
     assert not torch.equal(one.heatmaps.weight, other.heatmaps.weight)
 
 
+@pytest.fixture
+def _large() -> Iterator[None]:
+    with small_network(on=False):
+        yield
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("_large")
 def test_training_beats_the_mean_pose_on_hands_it_has_not_seen(tmp_path: Path) -> None:
     def error(keypoints: np.ndarray, truth: np.ndarray) -> float:
         return epe(keypoint_errors(keypoints, truth, np.ones(truth.shape[:2], dtype=bool)))
@@ -321,7 +332,8 @@ def test_training_beats_the_mean_pose_on_hands_it_has_not_seen(tmp_path: Path) -
         )
     )
     rows = HandRows([(data, "test", None)])
-    found = locate(load_model(run).network, rows, size=64, device="cpu").keypoints
+    model = load_model(run)
+    found = locate(model.network, rows, size=64, codec=model.codec, device="cpu").keypoints
     mean = HandRows([(data, "train", None)]).labels.keypoints.mean(axis=0, keepdims=True)
     floor = error(np.repeat(mean, len(rows), axis=0), rows.labels.keypoints)
     assert error(found, rows.labels.keypoints) < 0.5 * floor
