@@ -112,18 +112,44 @@ def validate(files: tuple[Path, ...], as_json: bool) -> None:
 
     paths = _paths(files)
     found = check_files(paths)
+    claims = _reproduced(paths)
     bad = {problem.file for problem in found}
     if as_json:
         problems = [{"file": problem.file, "problem": problem.problem} for problem in found]
-        document = {"files": [str(path) for path in paths], "problems": problems}
+        document = {
+            "files": [str(path) for path in paths],
+            "problems": problems,
+            "reproduced": claims,
+        }
         click.echo(to_json(document).decode())
     else:
         for problem in found:
             click.echo(f"{_shown(problem.file)}: {_shown(problem.problem)}")
+        for claim in claims:
+            said = f"{claim['file']} says that {claim['by']} reproduced it on {claim['date']}"
+            click.echo(_shown(f"Note: {said}: ask them, nothing here can tell"), err=True)
         good = len(paths) - len(bad)
         click.echo(f"{good:,} of {len(paths):,} results files have no problem")
     if found:
         raise click.exceptions.Exit(1)
+
+
+def _reproduced(paths: list[Path]) -> list[dict[str, str]]:
+    """Which files claim that somebody reproduced them: a word that only a person can check."""
+    from handbench.errors import ScoreError
+    from handbench.scores.results import Results
+
+    claims = []
+    for path in paths:
+        try:
+            said = Results.read(path).provenance.get("reproduced")
+        except ScoreError:
+            continue
+        if said:
+            claims.append(
+                {"file": str(path), **{k: str(said[k]) for k in ("by", "date", "command")}}
+            )
+    return claims
 
 
 def read_results(

@@ -228,9 +228,11 @@ class Group:
     title, protocol_summary
         Of the dataset and the protocol, for people; "" where unknown.
     tables
-        One a signature, the one with most rows first; empty for published rows alone.
+        One a signature, the one with most rows first, but before it those of the whole published
+        split where there are published rows; empty for published rows alone.
     published
-        Reference rows of the same dataset, split and protocol. Never ranked.
+        Reference rows of the same dataset, split and protocol, which stand in the first table.
+        Never ranked.
     reference_only
         Why the published rows have no table of ours beside them ("" where they may have one): they
         map to nothing that handbench scores.

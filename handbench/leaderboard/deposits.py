@@ -106,25 +106,41 @@ class Deposits:
         wanted = set(self._asked) - {""}
         self._data = sorted(data, key=lambda file: file.path.as_posix())
         self._files: dict[str, _File] = {}
+        claims: dict[str, dict[str, Path]] = {}
         own = {file.path.resolve() for file in data}
         for path in sorted(set(_candidates(predictions)), key=lambda path: path.as_posix()):
-            if path.resolve() in own:
+            # A device or a pipe may never end.
+            if path.resolve() in own or not path.is_file():
                 continue
             origin = deposit_origin(path) if path.suffix.lower() == ".npz" else None
-            hashes = {sha256_file(path)} if wanted else set()
+            own_digest = sha256_file(path) if wanted else ""
+            hashes = {own_digest}
             if origin is not None:
                 hashes.add(origin.sha256)
             for digest in hashes & wanted:
                 # The evaluated file itself is better than a deposit of it.
                 exact = origin is None or digest != origin.sha256
+                if not exact:
+                    claims.setdefault(digest, {}).setdefault(own_digest, path)
                 if digest not in self._files or (exact and self._files[digest].is_deposit):
                     self._files[digest] = _File(path, not exact)
+
+        # What a deposit was made from is its own word: where two differ, neither is believed.
+        self._rivals = {
+            digest: list(paths.values())
+            for digest, paths in claims.items()
+            if len(paths) > 1 and self._files[digest].is_deposit
+        }
 
     def score(self, results: Results) -> Scored | str:
         """Score what `results` were made from; a reason, or "", where that cannot be done here."""
         found = self._files.get(_digest(results))
         if found is None:
             return ""
+        rivals = self._rivals.get(_digest(results), [])
+        if rivals:
+            names = " and ".join(sorted(path.as_posix() for path in rivals[:2]))
+            return f"{names} both say that they are its predictions, and differ: remove one"
         signed = parts(results.signature)
         if signed.get("ids", "all") != "all":
             return f"{found.path.name} is deposited, but which ids were scored is not known here"

@@ -157,8 +157,9 @@ def _problems(
 
 
 def _provenance(ours: Results) -> dict[str, Any]:
+    """By what it was scored again; not when, so that the same files make the same site."""
     made = ours.provenance.get("rescored", ours.provenance)
-    return {key: made[key] for key in ("handbench", "created", "data_sha256") if key in made}
+    return {key: made[key] for key in ("handbench", "data_sha256") if key in made}
 
 
 def _of_protocol(evaluation: Evaluation | None, results: Results) -> Results | None:

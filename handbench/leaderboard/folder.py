@@ -29,14 +29,18 @@ def check_folder(out: Path) -> None:
     there = next(path for path in (out, *out.absolute().parents) if path.exists())
     if not there.is_dir():
         raise HandbenchError(f"expected a folder for the leaderboard at {out}, found {there}")
-    found = sorted(_files(out)) if out.is_dir() else []
-    if not found:
+    if not out.is_dir():
         return
-    if MARKER not in found:
-        raise HandbenchError(
-            f"expected an empty or new folder at {out}, or an older leaderboard, found files of "
-            f"something else: {describe_names(found)}; choose another place"
-        )
+    if not (out / MARKER).is_file():
+        # Only what lies at the top is looked at: this may be somebody's home, or the whole disk.
+        top = sorted(path.name for path in out.iterdir())
+        if any(not (out / name).is_dir() for name in top) or any(_files(out)):
+            raise HandbenchError(
+                f"expected an empty or new folder at {out}, or an older leaderboard, found "
+                f"something else: {describe_names(top)}; choose another place"
+            )
+        return
+    found = sorted(_files(out))
     ours = {MARKER, *_listed(out / MARKER)}
     foreign = [name for name in found if name not in ours]
     if foreign:
@@ -91,12 +95,10 @@ def _swap(made: Path, out: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _files(folder: Path) -> list[str]:
-    return [
-        path.relative_to(folder).as_posix()
-        for path in folder.rglob("*")
-        if path.is_symlink() or not path.is_dir()
-    ]
+def _files(folder: Path) -> Iterator[str]:
+    for path in folder.rglob("*"):
+        if path.is_symlink() or not path.is_dir():
+            yield path.relative_to(folder).as_posix()
 
 
 def _listed(marker: Path) -> list[str]:

@@ -77,7 +77,7 @@ def _model(name: str, slug: str, places: Sequence[tuple[str, Row]]) -> Model:
         if any(entry.superseded_by for entry in entries)
     }
     facts: dict[str, Any] = {
-        fact: newest[fact] for fact in _FACTS if newest.get(fact) not in (None, "", {}, [])
+        fact: newest[fact] for fact in _FACTS if newest.get(fact) not in (None, "", {})
     }
     current = tuple((group, row) for group, row in places if not row.entry.superseded_by)
     return Model(name=name, slug=slug, facts=facts, places=current, history=history)

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from handbench.leaderboard.board import Entry
+from handbench.leaderboard.board import Entry, Evidence
 from handbench.scores.results import MetricValue, Results
 
 # Another processor may round the last bits in another way.
@@ -78,14 +78,27 @@ def _contradict(same: Sequence[Entry]) -> list[Entry]:
 
 
 def _supersede(same: Sequence[Entry]) -> list[Entry]:
-    """All but the newest point to it; those made at the same moment stand beside each other."""
-    newest = newest_first(same)[0]
-    return [
-        replace(entry, superseded_by=newest.slug)
-        if entry is not newest and not _equally_new(entry, newest)
-        else entry
-        for entry in same
-    ]
+    """Entries, each with the newest that takes its place.
+
+    A clock can be set to any time, so being newer is not enough: what stands must be at least as
+    well proved. Contradictions stand beside each other.
+    """
+    by_age = newest_first(same)
+    marked = []
+    for entry in same:
+        newer = by_age[: by_age.index(entry)]
+        heirs = (o for o in newer if _trust(o) >= _trust(entry) and not _equally_new(entry, o))
+        heir = next(heirs, None)
+        marked.append(entry if heir is None else replace(entry, superseded_by=heir.slug))
+    return marked
+
+
+_WORTH = {Evidence.RESCORED: 2, Evidence.REPRODUCED: 1, Evidence.SELF_REPORTED: 0}
+
+
+def _trust(entry: Entry) -> tuple[bool, int]:
+    """How well an entry is proved; what the checks found fault with is not."""
+    return not entry.problems, _WORTH[entry.evidence]
 
 
 def _equally_new(entry: Entry, newest: Entry) -> bool:

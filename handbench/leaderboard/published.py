@@ -114,7 +114,14 @@ def _join(group: Group, beside: dict[Key, PublishedGroup]) -> Group:
     published = beside.get((group.dataset, group.split, group.protocol))
     if published is None:
         return group
-    return replace(group, published=published.rows, published_remark=published.remark)
+    # The first table is the one that published rows stand in.
+    tables = sorted(group.tables, key=lambda table: not _whole(table, published.expected))
+    return replace(
+        group,
+        tables=tuple(tables),
+        published=published.rows,
+        published_remark=published.remark,
+    )
 
 
 def _alone(published: PublishedGroup, other_samples: str = "") -> Group:

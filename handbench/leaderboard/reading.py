@@ -9,11 +9,10 @@ from pathlib import Path
 
 from handbench.errors import ScoreError
 from handbench.files import parse_json
-from handbench.scores.results import Results
+from handbench.scores.hygiene import too_long
+from handbench.scores.results import MOST_BYTES, Results
 
 _KEY = b'"handbench_results"'
-# Results are some ten kilobytes; predictions under the same suffix may be gigabytes.
-_MOST_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True)
@@ -62,6 +61,8 @@ def read_results(paths: Sequence[Path]) -> tuple[list[ResultsFile], dict[str, st
             if raw is None and not named:
                 continue
             results = Results.from_dict(parse_json(raw or b"{}", "results", file, ScoreError), file)
+            if long := too_long(results):
+                raise ScoreError(f"{file}: {long}")
         except ScoreError as error:
             unreadable[file] = str(error)
             continue
@@ -96,7 +97,7 @@ def _content(path: Path) -> bytes | None:
                 f"expected results at {path}, found no such file: name results JSON, or a folder "
                 "that holds some"
             )
-        if path.stat().st_size > _MOST_BYTES:
+        if path.stat().st_size > MOST_BYTES:  # predictions
             return None
         raw = path.read_bytes()
     except OSError as error:

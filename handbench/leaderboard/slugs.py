@@ -39,14 +39,26 @@ def slug(text: str) -> str:
 
 
 def unique_slugs(texts: Iterable[str]) -> list[str]:
-    """One slug a text, no two the same: later ones of the same letters get a number."""
+    """One slug a text, no two the same: of those with the same letters all but one get a number.
+
+    A text keeps its plain address whatever comes beside it in other cases, scripts or marks:
+
+    >>> unique_slugs(["NET", "net"])
+    ['net-2', 'net']
+    """
+    listed = list(texts)
+    chosen: dict[int, str] = {}
     taken: set[str] = set()
-    chosen = []
-    for text in texts:
-        base = name = slug(text)
+    for place in sorted(range(len(listed)), key=lambda place: (*_strange(listed[place]), place)):
+        base = name = slug(listed[place])
         number = 2
         while name in taken:
             name, number = f"{base}-{number}", number + 1
         taken.add(name)
-        chosen.append(name)
-    return chosen
+        chosen[place] = name
+    return [chosen[place] for place in range(len(listed))]
+
+
+def _strange(text: str) -> tuple[bool, bool, bool]:
+    """How far a text is from being a slug itself."""
+    return text != slug(text), not text.isascii(), text != text.lower()

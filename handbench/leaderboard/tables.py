@@ -36,9 +36,14 @@ def make_table(
         Rank numbers that nobody has checked, too.
     """
     entries = sorted(entries, key=lambda entry: (entry.name, entry.slug))
-    preset = preset_of(entries[0].results)
-    names = _metric_names(entries, preset)
-    primary = _primary(names, entries, preset)
+    # One bad file must not give a table of good ones another column, floor or order.
+    sound = sorted(
+        [entry for entry in entries if not entry.problems] or entries,
+        key=lambda entry: list(Evidence).index(entry.evidence),
+    )
+    preset = preset_of(sound[0].results)
+    names = _metric_names(sound, preset)
+    primary = _primary(names, sound, preset)
     refused = {
         entry.slug: _refusal(entry, primary, rank_self_reported=rank_self_reported)
         for entry in entries
@@ -52,7 +57,7 @@ def make_table(
     if not ranks and not remark:
         remark = _why_nobody(refused)
     told_apart = _told_apart(may, ranks, preset)
-    columns = _columns(names, primary, entries)
+    columns = _columns(names, primary, sound)
     best = _best(columns, may)
     rows = [
         Row(

@@ -74,7 +74,7 @@ def _compare(name: str, dataset: str, split: str) -> Contamination:
     tested = _plain(_without_subset(dataset))
     if _plain(trained) == tested:
         return _same_dataset(name, trained_split, dataset, split)
-    if tested and tested in (_plain(word) for word in re.split(r"[+,&\s_-]+", trained)):
+    if tested and tested in (_plain(word) for word in re.split(r"[^\w.]+|_", trained)):
         return _possible(f"{name} seems to hold {dataset}, and does not say which split")
     reason = _known_overlap(trained, dataset)
     if reason:

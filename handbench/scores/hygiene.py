@@ -12,21 +12,24 @@ from __future__ import annotations
 import datetime as dt
 import math
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from handbench.errors import ScoreError
-from handbench.files import read_json
 from handbench.scores.bounds import AGAIN, SLACK, contradictions, value_of
 from handbench.scores.metric import Metric
 from handbench.scores.names import parse
 from handbench.scores.protocol import Protocol
 from handbench.scores.protocols import PROTOCOLS
-from handbench.scores.results import MetricValue, Results
+from handbench.scores.results import MetricValue, Results, read_document
 
 _SIGNED = ("protocol", "metrics", "expected", "truth", "ids", "gt_used", "box", "missing")
-_MOST_METRICS = 500
+_NAME, _TEXT, _MOST = 1_000, 10_000, 500
+"""Characters of a name and of a text, and entries of a list: far more than ever are written."""
+_UNSEEN = ("Cc", "Cf", "Zl", "Zp")
+_JOINERS = "\u200c\u200d"  # part of the spelling in some scripts
 _HEX = re.compile("[0-9a-f]{64}")
 
 
@@ -50,7 +53,7 @@ def check_files(paths: Sequence[Path]) -> list[Problem]:
     read: list[tuple[str, Results]] = []
     for path in paths:
         try:
-            results = Results.from_dict(read_json(path, "results", ScoreError), "results")
+            results = Results.from_dict(read_document(path), "results")
         except ScoreError as error:
             found.append(Problem(str(path), str(error).removeprefix("results: ")))
             continue
@@ -66,12 +69,12 @@ def problems(results: Results) -> list[str]:
     -------
     Sentences that say what was found and what to do next.
     """
-    most = max(len(results.metrics), len(results.per_joint), len(results.curves))
-    if most > _MOST_METRICS:
-        # Every metric is compared with every other: thousands would take minutes.
-        return [f"{most:,} metrics: expected at most {_MOST_METRICS}; {AGAIN} with fewer --metric"]
+    long = too_long(results)
+    if long:
+        return [long]
     metrics, unknown = _parsed(results)
     return [
+        *_name(results),
         *unknown,
         *_counts(results, metrics),
         *_ranges(results, metrics),
@@ -81,8 +84,71 @@ def problems(results: Results) -> list[str]:
     ]
 
 
+def too_long(results: Results) -> str:
+    """Say what of `results` is far longer than anything an evaluation writes; "" if nothing is.
+
+    Such a file makes pages that nobody can open, and every metric is compared with every other, so
+    thousands of them would take minutes: it is better not read at all.
+    """
+    model, made = results.model, results.provenance
+    trained = model.get("training_data")
+    listed = trained if isinstance(trained, list) else []
+    texts = {
+        "dataset": (results.dataset, _NAME),
+        "split": (results.split, _NAME),
+        "protocol": (results.protocol, _NAME),
+        "model.name": (model["name"], _NAME),
+        "model.training_data": (max(map(str, listed), key=len, default=""), _NAME),
+        "model.url": (model.get("url"), _TEXT),
+        "model.note": (model.get("note"), _TEXT),
+        "model.input": (model.get("input"), _TEXT),
+        "model.gt_used": (model.get("gt_used"), _TEXT),
+        "provenance": (made, 4 * _TEXT),
+        "signature": (results.signature, 10 * _TEXT),
+        "names of metrics": (max([*results.metrics, *results.curves], key=len, default=""), _NAME),
+        "definitions": (
+            max((metric.definition for metric in results.metrics.values()), key=len, default=""),
+            _TEXT,
+        ),
+    }
+    for what, (text, most) in texts.items():
+        if len(str(text)) > most:
+            return f"{what}: expected at most {most:,} characters, found {len(str(text)):,}: cut it"
+    lengths = {
+        "metrics": (len(results.metrics), _MOST),
+        "per_joint": (len(results.per_joint), _MOST),
+        "curves": (len(results.curves), _MOST),
+        "names in training_data": (len(listed), _MOST),
+        "thresholds of a curve": (
+            max((len(curve["x"]) for curve in results.curves.values()), default=0),
+            4 * _MOST,
+        ),
+    }
+    for what, (length, most) in lengths.items():
+        if length > most:
+            return f"{what}: expected at most {most:,}, found {length:,}: {AGAIN}"
+    return ""
+
+
+def _name(results: Results) -> Iterator[str]:
+    """A name that a reader cannot see, or that looks like another, is none."""
+    for what, text in (
+        ("model.name", str(results.model["name"])),
+        ("dataset", results.dataset),
+        ("split", results.split),
+    ):
+        hidden = [c for c in text if unicodedata.category(c) in _UNSEEN and c not in _JOINERS]
+        if hidden:
+            yield (
+                f"{what} {text!r} holds {hidden[0]!a}, which nobody sees: write it with "
+                "visible letters"
+            )
+        elif text != text.strip():
+            yield f"{what} {text!r} begins or ends with a blank: remove it"
+
+
 def conflicts(named: Sequence[tuple[str, Results]]) -> list[Problem]:
-    """Files that say different things of the same model under the same signature.
+    """Files of one handbench that say different things of a model under the same signature.
 
     Parameters
     ----------
@@ -97,7 +163,10 @@ def conflicts(named: Sequence[tuple[str, Results]]) -> list[Problem]:
     found = []
     for file, results in named:
         name = str(results.model["name"])
-        key = (name, results.dataset, results.split, results.protocol, results.signature)
+        # Another version of handbench may compute other numbers: that is history.
+        version = str(results.provenance.get("handbench"))
+        place = (results.dataset, results.split, results.protocol, results.signature)
+        key = (name, version, *place)
         other, before = first.setdefault(key, (file, results))
         differing = [
             metric
@@ -273,11 +342,15 @@ def _provenance(results: Results) -> Iterator[str]:
         # Predictions that were never a file have no hash.
         if made.get(key) is not None and not _HEX.fullmatch(str(made[key])):
             yield f"provenance: {key} is no SHA-256 ({str(made[key])[:20]!r}): {AGAIN}"
-    if "created" in made:
+    times = {"created": made["created"]} if "created" in made else {}
+    if isinstance(made.get("reproduced"), dict):
+        times["reproduced.date"] = made["reproduced"].get("date")
+    for key, value in times.items():
         try:
-            dt.datetime.fromisoformat(str(made["created"]))
+            dt.datetime.fromisoformat(str(value))
         except ValueError:
-            yield f"provenance: created is no time ({str(made['created'])[:40]!r}): {AGAIN}"
+            todo = AGAIN if key == "created" else "write it as 2024-05-31"
+            yield f"provenance: {key} is no time ({str(value)[:40]!r}): {todo}"
 
 
 def _same(one: MetricValue, other: MetricValue | None) -> bool:

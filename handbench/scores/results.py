@@ -171,7 +171,33 @@ class Results:
     @classmethod
     def read(cls, path: Path) -> Results:
         """Read results JSON; raises :class:`ScoreError` if it is none."""
-        return cls.from_dict(read_json(Path(path), "results", ScoreError), where=str(path))
+        return cls.from_dict(read_document(Path(path)), where=str(path))
+
+
+MOST_BYTES = 64 * 2**20
+"""Results are some ten kilobytes; nothing larger is read."""
+
+
+def read_document(path: Path) -> Any:
+    """The JSON document in a results file.
+
+    Raises
+    ------
+    ScoreError
+        If there is no JSON; if `path` is no regular file, because a device or a pipe that somebody
+        linked into a folder of results may never end; or if it is larger than
+        :data:`MOST_BYTES`.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise ScoreError(
+            f"expected results at {path}, found something that is no regular file: remove it"
+        )
+    if path.is_file() and path.stat().st_size > MOST_BYTES:
+        raise ScoreError(
+            f"expected results of some kilobytes at {path}, found "
+            f"{path.stat().st_size / 2**20:,.0f} MiB: is it predictions?"
+        )
+    return read_json(path, "results", ScoreError)
 
 
 def results_files(path: Path) -> list[Path]:
@@ -187,11 +213,13 @@ def results_files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     found = []
-    for file in sorted(path.rglob("*.json")):
-        if file.name.startswith("."):
+    for file in sorted(path.rglob("*")):
+        if file.name.startswith(".") or file.suffix.lower() != ".json" or file.is_dir():
             continue
+        if file.is_file() and file.stat().st_size > MOST_BYTES:
+            continue  # predictions
         try:
-            document = read_json(file, "results", ScoreError)
+            document = read_document(file)
         except ScoreError:
             found.append(file)  # what is broken may have been results: the reader says so
             continue

@@ -150,3 +150,23 @@ def test_a_folder_without_results_is_an_error(tmp_path: Path) -> None:
     for command in ("show", "validate"):
         with pytest.raises(ScoreError, match="expected results JSON in the folder"):
             run(command, tmp_path)
+
+
+def test_validate_says_who_is_said_to_have_reproduced_what(folder: Path) -> None:
+    path = folder / "good.json"
+    document = json.loads(path.read_text("utf-8"))
+    document["provenance"]["reproduced"] = {"command": "c", "by": "Ann", "date": "2024-05-31"}
+    path.write_text(json.dumps(document), "utf-8")
+    result = run("validate", folder)
+    assert result.exit_code == 0
+    assert f"Note: {path} says that Ann reproduced it on 2024-05-31" in result.stderr
+    assert json.loads(run("validate", folder, "--json").stdout)["reproduced"] == [
+        {"file": str(path), "by": "Ann", "date": "2024-05-31", "command": "c"}
+    ]
+
+
+def test_validate_finds_results_under_an_ending_in_capitals(folder: Path) -> None:
+    (folder / "late.JSON").write_text('{"handbench_results": 1', "utf-8")
+    result = run("validate", folder)
+    assert result.exit_code == 1
+    assert "late.JSON" in result.stdout

@@ -276,3 +276,22 @@ def test_evaluations_beyond_a_gigabyte_are_let_go(
     for row in rows(board):
         assert row.entry.evidence is Evidence.RESCORED
         assert row.entry.evaluation is None
+
+
+def test_two_deposits_that_claim_the_same_predictions_are_not_believed(
+    tmp_path: Path, data: HandFile
+):
+    original = predict(tmp_path / "p.json", 3.0)
+    submit(tmp_path / "r", original, data, errors=False)
+    honest = read_predictions(original)
+    write_deposit(honest, tmp_path / "d" / "p.npz")
+    forged = read_predictions(predict(tmp_path / "q.json", 30.0))
+    write_deposit(replace(forged, sha256=sha256_file(original)), tmp_path / "d" / "a.npz")
+    for row in rows(collect([tmp_path / "r"], predictions=[tmp_path / "d"], data=[data])):
+        assert row.entry.evidence is Evidence.SELF_REPORTED
+        assert row.entry.problems == ()
+        assert "both say that they are its predictions" in row.entry.evidence_sentence
+    # The predictions themselves settle it.
+    both = [tmp_path / "d", original]
+    for row in rows(collect([tmp_path / "r"], predictions=both, data=[data])):
+        assert row.entry.evidence is Evidence.RESCORED

@@ -54,7 +54,7 @@ def test_a_failure_leaves_the_old_one(tmp_path: Path) -> None:
 
 def test_files_of_something_else_are_never_touched(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(HandbenchError, match=r"found files of something else: thesis\.tex"):
+    with pytest.raises(HandbenchError, match=r"found something else: thesis\.tex"):
         write(tmp_path, "index.html")
     assert listed(tmp_path) == ["thesis.tex"]
 
@@ -98,3 +98,16 @@ def test_a_file_in_the_place_of_the_folder_says_so(tmp_path: Path) -> None:
         check_folder(tmp_path / "site")
     with pytest.raises(HandbenchError, match="expected a folder"):
         check_folder(tmp_path / "site" / "below")
+
+
+def test_a_large_tree_of_something_else_is_not_searched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+
+    def searched(*_: object) -> None:
+        raise AssertionError("searched")
+
+    monkeypatch.setattr(Path, "rglob", searched)
+    with pytest.raises(HandbenchError, match=r"found something else: notes\.txt"):
+        check_folder(tmp_path)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from many_results import document
@@ -84,3 +85,15 @@ def test_files_without_a_time_are_the_oldest():
     zoned, plain = entry("z", created=NEW), entry("p", created="2024-05-01T12:00:01")
     assert made(timeless.results) == float("-inf")
     assert [one.slug for one in newest_first([timeless, zoned, plain])] == ["p", "z", "t"]
+
+
+def test_a_later_date_does_not_depose_what_is_proved_better():
+    proved = replace(entry("proved", created=OLD), evidence=Evidence.RESCORED)
+    later: dict[str, Any] = {"place": 1, "created": NEW, "version": "9.0.0"}
+    said = replace(entry("said", **later), evidence=Evidence.SELF_REPORTED)
+    flawed = replace(
+        entry("flawed", **later), evidence=Evidence.RESCORED, problems=("EPE is below 0",)
+    )
+    marked = {one.slug: one.superseded_by for one in with_history([proved, said, flawed])}
+    assert marked["proved"] == ""
+    assert marked["said"] == ""

@@ -184,3 +184,18 @@ def test_a_metric_that_is_not_the_same_stays_as_printed():
     grids = [g for g in published_groups() if g.protocol == "auc3d_20_50"]
     assert grids
     assert all(not row.values for g in grids for row in g.rows)
+
+
+def test_published_rows_stand_in_the_table_of_the_whole_split(tmp_path: Path):
+    counts = {"expected": 3960, "predicted": 3960, "missing": 0, "extra": 0, "duplicate": 0}
+    whole = document(protocol="freihand", dataset="freihand", samples=counts)
+    few = whole["signature"].replace("ids: all", "ids: 0123")
+    write(tmp_path / "whole.json", whole)
+    for number in range(3):  # the larger table
+        chosen = document(
+            number, "freihand", name=f"n{number}", dataset="freihand", samples=counts, signature=few
+        )
+        write(tmp_path / f"{number}.json", chosen)
+    group = next(g for g in collect([tmp_path]).groups if g.tables)
+    assert len(group.published) == 70
+    assert [table.apart["ids"] for table in group.tables] == ["all", "0123"]

@@ -100,5 +100,29 @@ def test_a_file_that_may_not_be_read_says_so(tmp_path: Path, monkeypatch: pytest
 def test_huge_files_of_another_kind_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path = tmp_path / "preds.json"
     path.write_text(json.dumps({"handbench_results": 1}))
-    monkeypatch.setattr("handbench.leaderboard.reading._MOST_BYTES", 3)
+    monkeypatch.setattr("handbench.leaderboard.reading.MOST_BYTES", 3)
     assert read_results([tmp_path]) == ([], {})
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"model": {"name": "n" * 10**6}}, "model.name: expected at most 1,000 characters"),
+        ({"model": {"name": "net", "note": "x" * 10**6}}, "model.note: expected at most"),
+        (
+            {"model": {"name": "net", "training_data": ["freihand"] * 5000}},
+            "names in training_data: expected at most 500, found 5,000",
+        ),
+        (
+            {"metrics": {f"PCK@{i}px": document()["metrics"]["coverage"] for i in range(1, 5000)}},
+            "metrics: expected at most 500, found 4,999",
+        ),
+    ],
+)
+def test_what_would_fill_pages_that_nobody_can_open_is_not_shown(
+    tmp_path: Path, changes: dict[str, object], sentence: str
+):
+    path = write(tmp_path / "net.json", document(**changes))
+    found, unreadable = read_results([tmp_path])
+    assert found == []
+    assert sentence in unreadable[path.as_posix()]

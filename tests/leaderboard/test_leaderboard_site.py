@@ -346,3 +346,33 @@ def test_collected_results_make_a_site_without_a_broken_link(tmp_path: Path) -> 
     assert len(list((site / "models").iterdir())) == len(found.models)
     lines = [p.read_text("utf-8").count("\n") - 1 for p in site.glob("data/*.published.csv")]
     assert sum(lines) == 293
+
+
+def test_curves_that_are_none_and_absurd_numbers_break_no_page(tmp_path: Path) -> None:
+    from many_results import document, write
+
+    from handbench.leaderboard.collect import collect
+
+    broken = document()
+    name, curve = next(iter(broken["curves"].items()))
+    broken["curves"] = {name: {"x": curve["x"], "y": curve["y"][:3]}}
+    broken["metrics"]["EPE[px]"]["value"] = 1e308
+    broken["per_joint"]["EPE[px]"] = [1e308] * 21
+    write(tmp_path / "in" / "net.json", broken)
+    out = tmp_path / "out"
+    write_site(collect([tmp_path / "in"]), out)
+    html = (out / "models" / "net.html").read_text("utf-8")
+    assert "3 fractions, expected as many of both" in html
+    assert "1.0e+308" in html
+    assert "0,000,000,000" not in html
+
+
+def test_using_nothing_of_the_truth_is_said(tmp_path: Path) -> None:
+    from many_results import document, write
+
+    from handbench.leaderboard.collect import collect
+
+    model = {"name": "net", "gt_used": []}
+    write(tmp_path / "in" / "net.json", document(model=model))
+    write_site(collect([tmp_path / "in"]), tmp_path / "out")
+    assert "Truth used nothing" in read(tmp_path / "out", "models/net.html").text

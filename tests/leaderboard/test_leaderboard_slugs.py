@@ -41,3 +41,8 @@ def test_a_number_never_meets_a_name_that_ends_in_one():
 def test_names_that_mean_something_to_file_systems_are_changed(name: str):
     assert slug(name) != name.lower()
     assert slug(name).startswith(name.lower())
+
+
+@pytest.mark.parametrize("other", ["NET", "ｎｅｔ", "net\u200b", "net!"])
+def test_an_address_is_not_lost_to_a_name_of_the_same_letters(other: str):
+    assert unique_slugs([other, "net"]) == ["net-2", "net"]

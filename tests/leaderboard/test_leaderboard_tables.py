@@ -228,3 +228,11 @@ def test_custom_metrics_rank_by_the_first():
     table = make_table(custom, {})
     assert table.primary == "EPE[px]"
     assert ranks(table) == {"good": 1, "poor": 2}
+
+
+def test_a_file_with_problems_gives_a_table_no_column():
+    bad = entry("bad", problems=("impossible",))
+    metrics = {**bad.results.metrics, "PCK@9px": bad.results.metrics[PRIMARY]}
+    bad = replace(bad, results=replace(bad.results, metrics=metrics))
+    assert "PCK@9px" not in {c.name for c in make_table([bad, entry("good", 1)], {}).columns}
+    assert "PCK@9px" in {c.name for c in make_table([bad], {}).columns}

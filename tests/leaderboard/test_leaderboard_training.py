@@ -93,3 +93,7 @@ def test_datasets_of_several_spellings_are_one():
         "Free",
         "freihand",
     )
+
+
+def test_a_dataset_is_found_behind_any_punctuation():
+    assert contamination(("freihand:test",), "freihand", "test").overlap is Overlap.POSSIBLE

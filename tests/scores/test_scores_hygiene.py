@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -205,3 +206,41 @@ def test_numbers_of_metrics_without_value_are_not_asked_for() -> None:
         for name, entry in GOOD.metrics.items()
     }
     assert problems(replace(GOOD, metrics=empty, per_joint={}, curves={})) == []
+
+
+@pytest.mark.parametrize("name", ["net\u200b", "\u202eten", "a\x00b"])
+def test_letters_that_nobody_sees_are_a_problem(name: str) -> None:
+    (found,) = problems(replace(GOOD, model={**GOOD.model, "name": name}))
+    assert "which nobody sees" in found
+
+
+def test_blanks_around_a_name_are_a_problem_and_other_scripts_are_none() -> None:
+    (found,) = problems(replace(GOOD, model={**GOOD.model, "name": " net"}))
+    assert "begins or ends with a blank" in found
+    assert problems(replace(GOOD, model={**GOOD.model, "name": "شبکه\u200cها 手"})) == []
+
+
+def test_a_file_of_thousands_of_metrics_is_refused_at_once() -> None:
+    value = GOOD.metrics[PRIMARY]
+    many = replace(GOOD, metrics={f"PCK@{i}px": value for i in range(1, 6000)})
+    (found,) = problems(many)
+    assert "found 5,999" in found
+
+
+def test_a_reproduction_has_a_date() -> None:
+    said = {"command": "handbench evaluate", "by": "A. Reader", "date": "soon"}
+    (found,) = problems(replace(GOOD, provenance={**GOOD.provenance, "reproduced": said}))
+    assert "reproduced.date is no time ('soon'): write it as 2024-05-31" in found
+
+
+def test_other_numbers_of_another_version_are_history() -> None:
+    other = changed(GOOD, PRIMARY, value=0.1)
+    other = replace(other, provenance={**GOOD.provenance, "handbench": "9.0.0"})
+    assert conflicts([("a.json", GOOD), ("b.json", other)]) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_among_results_is_a_problem(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "net.json")
+    (found,) = check_files([tmp_path / "net.json"])
+    assert "no regular file" in found.problem

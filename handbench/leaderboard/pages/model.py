@@ -11,11 +11,11 @@ from handbench.hand import JOINT_NAMES
 from handbench.leaderboard.board import Board, Column, Entry, Group, Model, Row, Table
 from handbench.leaderboard.pages.group import EVIDENCE_CLASS, drawable
 from handbench.leaderboard.pages.index import created, primary_value
-from handbench.leaderboard.pages.shell import Shell, file_name
+from handbench.leaderboard.pages.shell import TOO_LONG, Shell, file_name, number
 from handbench.leaderboard.paper import bibtex
 from handbench.reports import figures
 from handbench.reports.curves import CurveFamily, families
-from handbench.reports.ranking import main_metrics, number
+from handbench.reports.ranking import main_metrics
 from handbench.scores.results import MetricValue, Results
 
 _OPEN_PLACES = 2
@@ -128,8 +128,7 @@ def _place(
     opened: bool,
 ) -> Place:
     results = row.entry.results
-    # Numbers that cannot be are listed, and no hand is drawn from them.
-    metric, unit = ("", "") if row.entry.problems else _metric_by_joint(results)
+    metric, unit = _metric_by_joint(results)
     # The one that the hand shows stands first.
     by_joint = main_metrics(list(results.per_joint))
     by_joint.sort(key=lambda name: name != metric)
@@ -168,11 +167,12 @@ def _history(past: Sequence[Entry], table: Table) -> list[Past]:
 
 
 def _metric_by_joint(results: Results) -> tuple[str, str]:
-    """The metric for the schematic hand: the first length, else the first there is."""
+    """The metric for the schematic hand: the first length, else the first that can be drawn."""
     known = {
         name: _unit(results, name)
         for name, values in results.per_joint.items()
         if any(value is not None for value in values)
+        and all(value is None or 0 <= value < TOO_LONG for value in values)
     }
     lengths = [name for name, unit in known.items() if unit in ("px", "mm")]
     name = next(iter(lengths or known), "")

@@ -21,12 +21,14 @@ from markupsafe import Markup, escape
 
 from handbench.errors import HandbenchError
 from handbench.leaderboard.board import Board, Column, Entry, Overlap
-from handbench.reports import svg
-from handbench.reports.ranking import number
+from handbench.reports import ranking, svg
 from handbench.scores.results import MetricValue
 
 _TEMPLATES = Path(__file__).resolve().parents[1] / "templates"
 _REPORT_STYLE = Path(svg.__file__).with_name("templates") / "report.css"
+TOO_LONG = 1e7
+"""A number that no metric has: written out it could be as wide as three screens."""
+
 _SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _PLAIN_ADDRESS = re.compile(r"https?://[^\s<>\"']+")
 
@@ -149,6 +151,13 @@ _OVERLAP_WORDS = {
     Overlap.SAME: "trained on the test images",
     Overlap.UNKNOWN: "training data unknown",
 }
+
+
+def number(value: float | None, unit: str) -> str:
+    """Return a number as :func:`handbench.reports.ranking.number`, absurd ones in short."""
+    if value is not None and abs(value) >= TOO_LONG:
+        return f"{value:.1e}"
+    return ranking.number(value, unit)
 
 
 def value(metric: MetricValue | None) -> str:
