@@ -158,4 +158,6 @@ def _floor_curves(
 
 
 def _has_values(series: Series) -> bool:
-    return len(series.x) > 1 and all(y is not None and math.isfinite(y) for y in series.y)
+    # A results file from elsewhere may hold any two lists.
+    whole = len(series.x) > 1 and len(series.x) == len(series.y)
+    return whole and all(y is not None and math.isfinite(y) for y in series.y)
