@@ -81,8 +81,9 @@ def main() -> None:
         hands_picture(Path(folder)).save(PICTURES / "hands.jpg", quality=88)
     if len(sys.argv) > 1:
         report = Path(sys.argv[1]) / "results" / "report.html"
-        # From the curves to the pictures: what one wants to see of a report first.
-        screenshot(report, PICTURES / "report.jpg", 1100, 1740, 3920)
+        # Curves and joints; then groups, kinds of error and pictures.
+        screenshot(report, PICTURES / "report.jpg", 1100, 2050, 3440)
+        screenshot(report, PICTURES / "report-errors.jpg", 1100, 4790, 7090)
         with HandFile(Path(sys.argv[1]) / "sample.h5") as file:
             board = collect([report.parent])
             with tempfile.TemporaryDirectory() as folder:
