@@ -21,15 +21,17 @@ if TYPE_CHECKING:
     from handbench import metrics
     from handbench.hdf5.reader import HandFile as open  # noqa: A004, N813 - handbench.open(path)
     from handbench.hdf5.torch_dataset import HandDataset
+    from handbench.scores.frames import results_frame
     from handbench.scores.scoring import evaluate
 
-__all__ = ["HandDataset", "__version__", "evaluate", "metrics", "open"]
+__all__ = ["HandDataset", "__version__", "evaluate", "metrics", "open", "results_frame"]
 
 _PUBLIC = {
     "HandDataset": ("handbench.hdf5.torch_dataset", "HandDataset"),
     "evaluate": ("handbench.scores.scoring", "evaluate"),
     "metrics": ("handbench.metrics", None),
     "open": ("handbench.hdf5.reader", "HandFile"),
+    "results_frame": ("handbench.scores.frames", "results_frame"),
 }
 
 

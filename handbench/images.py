@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import math
+import os
 import struct
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -166,14 +167,36 @@ def decode_picture(data: bytes, where: str) -> Picture:
         ) from error
 
 
-def encode_jpeg(image: npt.NDArray[np.uint8] | Picture) -> bytes:
-    """JPEG of an RGB image, (H, W, 3) uint8 or Pillow's, at quality 95, chroma not subsampled."""
+def encode_jpeg(image: npt.NDArray[np.uint8] | Picture, scratch: io.FileIO | None = None) -> bytes:
+    """JPEG of an RGB image, (H, W, 3) uint8 or Pillow's, at quality 95, chroma not subsampled.
+
+    Parameters
+    ----------
+    image
+        What is encoded.
+    scratch
+        A real file to encode into, see :func:`scratch_file`; the bytes are the same.
+    """
     from PIL import Image
 
-    buffer = io.BytesIO()
     picture = Image.fromarray(image) if isinstance(image, np.ndarray) else image
+    buffer = io.BytesIO() if scratch is None else scratch
+    buffer.seek(0)
     picture.save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0)
-    return buffer.getvalue()
+    length = buffer.tell()
+    buffer.seek(0)
+    return buffer.read(length)
+
+
+def scratch_file() -> io.FileIO | None:
+    """A file in memory for :func:`encode_jpeg`; None where the system has no such thing.
+
+    Pillow encodes into a real file without holding Python's lock, and into a `BytesIO` holding it:
+    threads that encode at the same time want a scratch file each.
+    """
+    if not hasattr(os, "memfd_create"):
+        return None
+    return io.FileIO(os.memfd_create("handbench"), "r+")
 
 
 def encode_mask(mask: npt.NDArray[np.bool_]) -> bytes:

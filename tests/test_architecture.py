@@ -8,7 +8,17 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "handbench"
-ROAD = ("sources", "samples", "hdf5", "models", "predictions", "scores", "reports", "cli")
+ROAD = (
+    "sources",
+    "samples",
+    "hdf5",
+    "models",
+    "predictions",
+    "scores",
+    "reports",
+    "leaderboard",
+    "cli",
+)
 MODULES = sorted(PACKAGE.rglob("*.py"))
 LONGEST = 600
 # The door of the package: it names public things lazily and for type checkers only.

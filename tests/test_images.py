@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import os
 
 import numpy as np
 import pytest
@@ -127,6 +128,16 @@ def test_what_is_no_image_is_one_sentence(data: bytes):
 def test_an_empty_file_is_called_so():
     with pytest.raises(SourceError, match=r"expected an image at c\.jpg, found an empty file"):
         images.encoded_size(b"", "c.jpg")
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="no files in memory on this system")
+def test_a_scratch_file_gives_the_same_jpeg_again_and_again() -> None:
+    scratch = images.scratch_file()
+    assert scratch is not None
+    pictures = [noise(), noise(16, 16), noise(200, 100)]  # a shorter one after a longer one
+    with scratch:
+        for picture in pictures:
+            assert images.encode_jpeg(picture, scratch) == images.encode_jpeg(picture)
 
 
 def test_jpeg_is_written_without_chroma_subsampling():

@@ -54,7 +54,9 @@ def test_public_names_do_not_load_torch(name: str):
 
 
 def test_public_names():
-    assert set(handbench.__all__) == {"HandDataset", "__version__", "evaluate", "metrics", "open"}
+    assert set(handbench.__all__) == {
+        *("HandDataset", "__version__", "evaluate", "metrics", "open", "results_frame"),
+    }
     assert set(dir(handbench)) >= {"HandDataset", "evaluate", "metrics", "open"}
     assert callable(handbench.open)
     assert callable(handbench.evaluate)

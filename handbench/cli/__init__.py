@@ -27,6 +27,10 @@ _COMMANDS = {
     "import-weights": "Turn weights of Simple Baselines or MMPose into a checkpoint.",
     "predict": "Run a model over a split or a folder of pictures.",
     "evaluate": "Score prediction files; print a table, write a report.",
+    "results": "Print, draw and check results files: tables and figures for papers.",
+    "cite": "Print the BibTeX of everything a result used.",
+    "leaderboard": "Write a static site from results JSON, with published numbers beside them.",
+    "deposit": "Write predictions as small files to keep beside results.",
     "export": "Write a converted file or predictions in the layout of others.",
 }
 """Name → one line. Each command is the click command of that name in its own module; a hyphen is an

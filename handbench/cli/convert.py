@@ -96,7 +96,7 @@ _LISTED = 100
 @click.option(
     "--skip-bad",
     is_flag=True,
-    help="Leave out and list hands that cannot be cut.  [default: stop at the first]",
+    help="Leave out and list hands that cannot be cut, read or understood.  [default: stop]",
 )
 @click.option("--limit", type=click.IntRange(min=1), help="At most so many rows of each split.")
 @click.option(
@@ -219,7 +219,7 @@ def _open(
     if unknown:
         raise click.UsageError(f"--with {unknown[0]}: {manifest.name} has no such part")
     stem = options["out"].stem if options["out"] else None
-    return open_source(home, manifest, options, name=stem)
+    return open_source(home, manifest, options, name=stem, lenient=options["skip_bad"])
 
 
 def _selection(options: dict[str, Any]) -> Selection:

@@ -39,6 +39,10 @@ def print_plan(source: Source, settings: ConvertSettings, target: Path) -> None:
         total += size
         most = "at most " if narrowed else ""
         click.echo(f"  {split}: {most}{count:,} samples, about {size / 1e6:,.1f} MB")
+    selector = Selector(settings.selection, crop_settings(source, settings))
+    selector.take_over(source.bad, native_splits(source, settings))
+    for reason, count in selector.dropped.items():
+        click.echo(f"  left out: {count:,} × {reason}")
     dealer = survey(source, settings)
     if dealer is not None:
         rows = ", ".join(f"{split} {count:,}" for split, count in dealer.rows().items())

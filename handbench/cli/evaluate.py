@@ -5,11 +5,13 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from handbench.cli.paper_options import FREIHAND, JSON, TABLE, Layout, table_options
 from handbench.home import Home
 
 if TYPE_CHECKING:
@@ -39,7 +41,7 @@ _FILE = click.Path(readable=False, path_type=Path)
     "protocol_names",
     multiple=True,
     help="Protocol to score under; repeatable, or joined by commas.  [default: handbench and "
-    "mmpose, or none when --metric is given]",
+    "mmpose; none when --metric is given; freihand with --format freihand]",
 )
 @click.option(
     "--metric",
@@ -81,10 +83,25 @@ _FILE = click.Path(readable=False, path_type=Path)
     metavar="DIRECTORY",
     help="Write <model>.json, <model>.errors.npz and report.html into this folder.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option(
+    "--publish-images/--no-images",
+    "images",
+    default=None,
+    help="Show photos in report.html, or skeletons on grey.  [default: photos where the dataset "
+    "allows them to be published]",
+)
+@click.option(
+    "--figures",
+    type=_FILE,
+    metavar="DIRECTORY",
+    help="Write curves and joints as SVG, PDF and PNG into this folder.",
+)
+@table_options
+@click.option("--json", "as_json", is_flag=True, help="Short for --format json.")
 @click.pass_obj
 def evaluate(
     home: Home,
+    /,
     preds: tuple[Path, ...],
     data: Path | None,
     protocol_names: tuple[str, ...],
@@ -94,7 +111,10 @@ def evaluate(
     diagnose: bool,
     assumptions: tuple[str, ...],
     out: Path | None,
+    images: bool | None,
+    figures: Path | None,
     as_json: bool,
+    **table: Any,
 ) -> None:
     """Score one or several prediction files PREDS against the truth.
 
@@ -103,12 +123,16 @@ def evaluate(
 
     PREDS may also be the <model>.errors.npz of an earlier run with --out: other metrics and
     subsets are then computed from the stored errors, without predictions and mostly without data.
+
+    The table says everything; --columns and the other formats make the short one of a paper.
     """
     from handbench.cli.evaluation_files import (
         check_out,
         read_ids,
         unique_labels,
         write_evaluations,
+        write_figures,
+        write_report,
     )
     from handbench.files import to_json
     from handbench.hdf5.reader import HandFile
@@ -118,14 +142,17 @@ def evaluate(
     from handbench.scores.scoring import rescore
     from handbench.scores.subsets import breakdown
 
-    names = protocol_names or (() if metric_names else ("handbench", "mmpose"))
+    layout = Layout.given(as_json, **table)
+    usual = ("freihand",) if layout.layout == FREIHAND else ("handbench", "mmpose")
+    names = protocol_names or (() if metric_names else usual)
     names = tuple(name.strip() for listed in names for name in listed.split(","))
     protocols = [find_protocol(name) for name in dict.fromkeys(names)]
     asked = [protocol.name for protocol in protocols]
     if metric_names:
         protocols.append(custom_protocol(metric_names))
-    if out is not None:
-        check_out(out)
+    for folder in (out, figures):
+        if folder is not None:
+            check_out(folder)
     ids = None if ids_file is None else read_ids(ids_file)
     given = None if data is None else HandFile(data)
     read = _read(preds, given, protocols, assumptions)
@@ -134,8 +161,10 @@ def evaluate(
     file = given if given is not None or not needs_data else _only_dataset(home, preds, read)
     labels = unique_labels([(_name(one), path) for one, path in zip(read, preds)])
     scored: dict[str, Any] = {"metrics": metric_names, "ids": ids, "ids_from": str(ids_file)}
+    # A report shows the diagnosis wherever there is one to make; it is printed when asked for.
+    found = diagnose or (None if out is not None else False)
     evaluations = [
-        score(one, _known(file), asked, **scored, diagnosis=diagnose)
+        score(one, _known(file), asked, **scored, diagnosis=found)
         if isinstance(one, Predictions)
         else rescore(_without_diagnosis(one, path, diagnose), asked, **scored)
         for one, path in zip(read, preds)
@@ -147,19 +176,33 @@ def evaluate(
             for label, evaluation in zip(labels, evaluations)
         }
     if out is not None:
-        write_evaluations(out, labels, evaluations, _known(file))
+        write_report(out, labels, evaluations, _known(file), images=images, by=groupings)
+    if not diagnose:
+        evaluations = [replace(evaluation, diagnosis=None) for evaluation in evaluations]
+    if out is not None:
+        write_evaluations(out, labels, evaluations)
     rankings = _rankings(evaluations, labels, protocols)
     for label, evaluation in zip(labels, evaluations):
         for warning in evaluation.warnings:
             click.echo(f"Warning: {label}: {warning}", err=True)
-    if as_json:
+    if figures is not None:
+        for note in write_figures(figures, labels, evaluations, breakdowns):
+            click.echo(f"Note: {note}", err=True)
+    if layout.layout == JSON:
         document = _document(labels, evaluations, rankings, breakdowns)
         click.echo(to_json(document).decode())
         return
-    _print(labels, evaluations, protocols, rankings, breakdowns)
+    if layout.whole:
+        _print(labels, evaluations, protocols, rankings, breakdowns)
+    else:
+        _print_short(layout, labels, evaluations, rankings)
+    # What is printed in another layout goes into a file as it is.
+    apart = layout.layout != TABLE
     if out is not None:
         models = "one model" if len(labels) == 1 else f"{len(labels)} models"
-        click.echo(f"\nwrote {out / 'report.html'} and the results of {models} to {out}")
+        click.echo(f"\nwrote {out / 'report.html'} and the results of {models} to {out}", err=apart)
+    if figures is not None:
+        click.echo(f"wrote figures to {figures}", err=apart)
 
 
 def _read(
@@ -273,6 +316,18 @@ def _print(
         if evaluation.diagnosis is not None
     ]
     click.echo("\n\n".join(blocks))
+
+
+def _print_short(
+    layout: Layout,
+    labels: Sequence[str],
+    evaluations: Sequence[Evaluation],
+    rankings: Sequence[Ranking],
+) -> None:
+    from handbench.reports.tables import ties_of
+
+    named = [(label, one) for label, e in zip(labels, evaluations) for one in e.results]
+    click.echo(layout.write(named, ties_of(rankings)))
 
 
 def _document(

@@ -6,13 +6,14 @@ import itertools
 import os
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from handbench.hdf5.reader import HandFile
     from handbench.scores.results import Evaluation
+    from handbench.scores.subsets import Breakdown
 
 
 _LONGEST_STEM = 100
@@ -20,7 +21,6 @@ _LONGEST_STEM = 100
 
 
 _LONGEST_NAME = 60
-_STEERING = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069]")
 
 
 def read_ids(path: Path) -> list[str]:
@@ -75,24 +75,51 @@ def unique_labels(models: Sequence[tuple[str, Path]]) -> list[str]:
 
 def _shown(name: str) -> str:
     """A name from a file as one short line, without characters that steer a terminal."""
-    line = " ".join(_STEERING.sub(" ", name).split()) or "model"
+    from handbench.reports.escape import one_line
+
+    line = one_line(name) or "model"
     return line if len(line) <= _LONGEST_NAME else line[: _LONGEST_NAME - 1] + "…"
 
 
-def write_evaluations(
-    out: Path, labels: Sequence[str], evaluations: Sequence[Evaluation], file: HandFile
+def write_report(
+    out: Path,
+    labels: Sequence[str],
+    evaluations: Sequence[Evaluation],
+    file: HandFile,
+    *,
+    images: bool | None,
+    by: Sequence[str],
 ) -> None:
-    """Write the report first and the results last: results JSON means that all is there."""
-    from handbench.files import write_json
-    from handbench.reports.html import write_report
+    """Write ``report.html``, before the results: results JSON means that all is there."""
+    from handbench.reports import html
 
-    write_report(list(evaluations), file, out / "report.html", labels=list(labels))
+    page = out / "report.html"
+    html.write_report(list(evaluations), file, page, labels=list(labels), images=images, by=by)
+
+
+def write_evaluations(out: Path, labels: Sequence[str], evaluations: Sequence[Evaluation]) -> None:
+    """Write errors, diagnosis and results of each model, the results last."""
+    from handbench.files import write_json
+
     for names, evaluation in zip(_file_names(labels, evaluations), evaluations):
         evaluation.errors.write(out / names[0])
         if evaluation.diagnosis is not None:
             write_json(out / names[1], evaluation.diagnosis.to_dict())
         for name, results in zip(names[2:], evaluation.results):
             results.write(out / name)
+
+
+def write_figures(
+    out: Path,
+    labels: Sequence[str],
+    evaluations: Sequence[Evaluation],
+    breakdowns: Mapping[str, Sequence[Breakdown]],
+) -> list[str]:
+    """Write the figures for papers of all models; returns what a reader of them has to know."""
+    from handbench.reports.paper_figures import write_figures as write
+
+    named = [(label, one) for label, e in zip(labels, evaluations) for one in e.results]
+    return write(named, out, breakdowns=breakdowns).notes
 
 
 def _file_stem(label: str) -> str:

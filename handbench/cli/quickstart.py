@@ -36,7 +36,12 @@ _METRIC, _PROTOCOL = "EPE[px]", "handbench"
     "--epochs", type=click.IntRange(min=1), default=3, show_default=True, help="Of training."
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Everything follows from it.")
-def quickstart(out: Path, poses: int, epochs: int, seed: int) -> None:
+@click.option(
+    "--publish-images/--no-images",
+    default=True,
+    help="Show the synthetic pictures in the report, or skeletons on grey.",
+)
+def quickstart(out: Path, poses: int, epochs: int, seed: int, publish_images: bool) -> None:
     """Make synthetic hands, train on them, score on unseen poses, write a report.
 
     Takes a few minutes on a laptop without a GPU. Each step is the command that is printed before
@@ -62,7 +67,8 @@ def quickstart(out: Path, poses: int, epochs: int, seed: int) -> None:
     _run("predict", run, "--data", data, "--out", predictions["trained"], "--flip-test")
     _run("predict", "untrained", "--data", data, "--out", predictions["untrained"])
     _write_mean_pose(data, predictions["mean-pose"])
-    _run("evaluate", *predictions.values(), "--data", data, "--out", out / "results")
+    plain = () if publish_images else ("--no-images",)
+    _run("evaluate", *predictions.values(), "--data", data, "--out", out / "results", *plain)
     _print_verdict(out / "results", trained=run.name)
 
 

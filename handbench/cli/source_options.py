@@ -55,7 +55,12 @@ def own_data_options(command: _Command) -> _Command:
 
 
 def open_source(
-    home: Home, manifest: Manifest, options: Mapping[str, Any], *, name: str | None = None
+    home: Home,
+    manifest: Manifest,
+    options: Mapping[str, Any],
+    *,
+    name: str | None = None,
+    lenient: bool = False,
 ) -> Source:
     """Open the source of a dataset with the options its reader knows.
 
@@ -69,6 +74,8 @@ def open_source(
         What the user gave; those that no reader takes are not looked at.
     name
         Of one's own data where ``--name`` is not given.
+    lenient
+        Leave out malformed label entries.
 
     Raises
     ------
@@ -85,6 +92,7 @@ def open_source(
         word = foreign[0].replace("_", "-")
         raise click.UsageError(f"--{word} does not belong to `{command} {manifest.name}`")
     parsed = {option: _PARSERS.get(option, _as_given)(value) for option, value in given.items()}
+    parsed["lenient"] = lenient
     if "annotations" not in reader.OPTIONS:
         path = parsed.pop("source", None) or home.raw(manifest.name)
         return cast("Source", reader.open_source(path, manifest, **parsed))

@@ -87,7 +87,8 @@ def _verify_file(home: Home, path: Path, deep: bool, options: dict[str, Any]) ->
     }
     if broken:
         return result  # there are no labels to compare
-    source = open_source(home, manifests.load(name), options)
+    # What --skip-bad left out is not in the file; the rest can be compared all the same.
+    source = open_source(home, manifests.load(name), options, lenient=True)
     with HandFile(path) as file:
         result.checks.extend(compare_labels(file, source))
     return result

@@ -16,8 +16,9 @@ from handbench.errors import FormatError, HandbenchError, SourceError
 from handbench.files import to_json
 from handbench.hdf5.writer import HandFileWriter, SplitWriter
 from handbench.heatmaps import Grid, gaussian_targets
+from handbench.samples.earlier_cut import first_frame
 from handbench.samples.grouping import Cut, Dealer, val_rows
-from handbench.samples.selection import UNREADABLE, Selection, Selector
+from handbench.samples.selection import MALFORMED, UNREADABLE, Selection, Selector
 from handbench.samples.shaping import CropSettings, Shaper, Shaping, StoredBlock
 from handbench.sources.block import SampleBlock, Source
 
@@ -86,9 +87,10 @@ class Conversion:
     rows
         Split → how many.
     dropped
-        Why → how many rows of the source were left out here.
+        Why → how many rows of the source were left out here; a malformed label entry counts once,
+        whether or not it would have made several rows.
     bad
-        A sentence for each row that was left out because it could not be cut.
+        A sentence for each row that was left out because it could not be cut, read or understood.
     units
         Split → units, where all rows were dealt out anew.
     """
@@ -137,6 +139,7 @@ def convert(
     lenient = settings.selection.skip_bad
     shaper = Shaper(crop, settings.workers, source.column_attributes(), lenient=lenient)
     selector = Selector(settings.selection, crop)
+    selector.take_over(source.bad, natives)
     dealer = survey(source, settings)
     name = dataset_name(source, settings)
     with contextlib.ExitStack() as stack:
@@ -215,8 +218,10 @@ def _shaped(
         block = begun.block
         for sentence in stored.damaged.values():
             selector.leave_out(UNREADABLE, sentence)
-        if stored.damaged:
-            whole = [row for row in range(len(block)) if row not in stored.damaged]
+        for sentence in stored.bad_masks.values():
+            selector.leave_out(MALFORMED, sentence)
+        if lost := stored.damaged.keys() | stored.bad_masks.keys():
+            whole = [row for row in range(len(block)) if row not in lost]
             block = block.take(np.array(whole, dtype=np.intp))
         return native, count, block, stored
 
@@ -237,7 +242,7 @@ def _shaped(
 def read_blocks(
     source: Source, native: str, extras: frozenset[str], settings: ConvertSettings
 ) -> Iterator[SampleBlock]:
-    """Blocks of a split of the source; past images that cannot be read, if bad rows are skipped."""
+    """Blocks of a split of the source; past damaged images and masks, if bad rows are skipped."""
     source.lenient = settings.selection.skip_bad
     return source.blocks(native, extras, settings.limit)
 
@@ -309,7 +314,7 @@ def dataset_name(source: Source, settings: ConvertSettings, *, shortened: bool =
         What is converted, and how: a limit that cuts, a selection and splits of our own make a
         subset.
     shortened
-        Rows were left out because they could not be cut.
+        Rows were left out because they could not be cut, read or understood.
     """
     cut = settings.limit is not None and any(n > settings.limit for n in source.splits().values())
     other = cut or shortened or settings.selection.narrows or settings.cut is not None
@@ -369,13 +374,14 @@ def _official(
 def _append(
     writer: SplitWriter, block: SampleBlock, stored: StoredBlock, settings: ConvertSettings
 ) -> None:
+    truth = first_frame(block)
     writer.add_truth(
-        sample_id=block.sample_id,
-        keypoints_2d=block.keypoints_2d,
-        keypoints_3d=block.keypoints_3d,
-        valid_2d=block.valid_2d,
-        valid_3d=block.valid_3d,
-        bbox=block.bbox,
+        sample_id=truth.sample_id,
+        keypoints_2d=truth.keypoints_2d,
+        keypoints_3d=truth.keypoints_3d,
+        valid_2d=truth.valid_2d,
+        valid_3d=truth.valid_3d,
+        bbox=truth.bbox,
     )
     columns = stored.columns
     if settings.heatmaps:

@@ -2,7 +2,8 @@
 
 The layout is that of https://cocodataset.org/#format-data. Camera (``cam_param``) and 3D
 (``joint_cam``, mm) are the additions in common use for hands, which ``handbench convert coco``
-reads. What has no place there stands in fields whose names begin with ``handbench_``.
+reads. What has no place there stands in fields whose names begin with ``handbench_``; the object
+``handbench`` lists them for :mod:`handbench.sources.coco_export`.
 """
 
 from __future__ import annotations
@@ -29,12 +30,13 @@ from handbench.hdf5.export_folder import (
 )
 from handbench.hdf5.export_rows import Columns, Rows, plain
 from handbench.hdf5.reader import HandFile, SplitReader
+from handbench.hdf5.tolerance import reprojection_tolerance_px
 from handbench.provenance import provenance
 
 _HELD = frozenset(
     {
         *("image_size", "keypoints_2d", "valid_2d", "valid_3d", "visibility", "bbox", "is_right"),
-        *("keypoints_3d", "head_size_px", "mirrored"),
+        *("keypoints_3d", "mirrored"),
     }
 )
 """Columns that COCO's own fields hold, as far as they can."""
@@ -70,8 +72,16 @@ def convert_command(file: HandFile, done: Exported) -> str | None:
     for name in done.rows:
         words += ["--annotations", f"{name}={done.path}/annotations/{name}.json"]
     words += ["--images-dir", f"{done.path}/images", "--size", str(sizes.pop())]
-    padding = file[next(iter(done.rows))].box_padding
-    return shlex.join([*words, "--padding", repr(padding)])
+    first = file[next(iter(done.rows))]
+    # Where it varies, images come back as they are without one.
+    if all(file[name].box_padding == first.box_padding for name in done.rows):
+        words += ["--padding", repr(first.box_padding)]
+    if first.storage == "raw":
+        words += ["--image-storage", "raw"]
+    if first.has("heatmaps"):
+        said = first.attributes("heatmaps")
+        words += ["--heatmaps", "--sigma", str(said["sigma"]), "--grid", str(said["grid"])]
+    return shlex.join(words)
 
 
 def _sides(split: SplitReader) -> set[int]:
@@ -113,7 +123,20 @@ def _license(job: Job) -> dict[str, Any]:
 
 
 def _facts(job: Job, split: SplitReader) -> dict[str, Any]:
-    return {**terms(job.file), "split": split.name, **split_facts(split)}
+    """What :mod:`handbench.sources.coco_export` reads beside the fields of annotations."""
+    columns = {
+        name: {"dtype": split.dtype(name), "shape": list(split.shape(name)[1:])}
+        for name in split.names
+        if name not in _LEFT_OUT
+    }
+    return {
+        **terms(job.file),
+        "citation": str(job.file.attributes.get("citation", "")),
+        "split": split.name,
+        **split_facts(split),
+        "reprojection_tolerance_px": reprojection_tolerance_px(job.file, split),
+        "columns": columns,
+    }
 
 
 _CATEGORY = {

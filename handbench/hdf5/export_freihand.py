@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from handbench.errors import FormatError, HandbenchError
 from handbench.files import write_json
-from handbench.hdf5.export_folder import Exported, Job, export_to_folder, write_list
+from handbench.hdf5.export_folder import Exported, Job, export_to_folder, terms, write_list
 from handbench.hdf5.export_rows import BLOCK_ROWS, Rows, row_of
 from handbench.hdf5.reader import HandFile
 from handbench.images import decode, decode_mask, encode_jpeg
@@ -57,6 +57,8 @@ class _Native:
         (n, 3, 3) px, (n,) m.
     points
         (n, 21, 3) float32 m, or None where nothing is labelled.
+    as_born
+        The principal point is half the image size, as in FreiHAND v2.
     """
 
     name: str
@@ -67,6 +69,7 @@ class _Native:
     camera: Floats
     scale: Floats
     points: npt.NDArray[np.float32] | None
+    as_born: bool
 
     def has(self, *columns: str) -> bool:
         """Whether every part holds all of `columns`."""
@@ -116,29 +119,33 @@ def _write(job: Job) -> None:
     for split in job.splits:
         found.setdefault(_NATIVE[split.name], []).append(Rows(job.file, split))
     # All are looked at before the first image is written.
-    for native in [_gathered(job, name, parts) for name, parts in found.items()]:
+    natives = [_gathered(job, name, parts) for name, parts in found.items()]
+    for native in natives:
         _write_images(job, native)
         _write_labels(job, native)
         _write_masks(job, native)
         with job.new_file(f"handbench_{native.name}.json") as stream:
             write_list(stream, _rest(native))
-    marker = _marker(job.file.dataset)
-    if marker is not None:
-        write_json(job.folder / "handbench_source.json", {"handbench_source": marker})
+    marker = _marker(job.file, as_born=all(native.as_born for native in natives))
+    if marker:
+        write_json(job.folder / "handbench_source.json", marker)
 
 
-def _marker(dataset: str) -> str | None:
+def _marker(file: HandFile, *, as_born: bool) -> dict[str, Any]:
     """What the folder calls itself, so that another dataset can never pass for FreiHAND.
 
-    Readers of handbench look the name up among the datasets they know: one that is not in this
-    layout by birth gets a name that none has.
+    A dataset that is not in this layout by birth, or whose images were cut since, gets a name that
+    none has, and its terms (:mod:`handbench.sources.freihand_export`). Empty for FreiHAND itself.
     """
-    name = dataset.removesuffix("-subset")
-    if name == "freihand":
-        return None
-    if name in manifests.names() and manifests.load(name).reader == "freihand":
-        return name
-    return f"{dataset}-export"
+    name = file.dataset.removesuffix("-subset")
+    if as_born and name in manifests.names() and manifests.load(name).reader == "freihand":
+        return {} if name == "freihand" else {"handbench_source": name}
+    said = {**terms(file), "citation": str(file.attributes.get("citation", ""))}
+    del said["dataset"]
+    return {
+        "handbench_source": f"{file.dataset.removesuffix('-export')}-export",
+        "handbench_export": said,
+    }
 
 
 # --- finding out what there is ---------------------------------------------------------------
@@ -151,11 +158,11 @@ def _gathered(job: Job, name: str, parts: list[Rows]) -> _Native:
     camera = camera[begin]
     points = None if points is None else points[begin]
     scale = _scale(job, name, parts, points, begin)
-    _say_what_readers_expect(job, name, parts, camera)
+    as_born = _say_what_readers_expect(job, name, parts, camera)
     count = len(camera)
     if name == "training" and own_numbers and points is not None:
         count = _annotations(camera, scale, points)
-    return _Native(name, parts, part, row, count, camera, scale, points)
+    return _Native(name, parts, part, row, count, camera, scale, points, as_born)
 
 
 def _labels(
@@ -231,8 +238,8 @@ def _scale(
     return measured
 
 
-def _say_what_readers_expect(job: Job, name: str, parts: list[Rows], camera: Floats) -> None:
-    """Readers of FreiHAND take some things for granted."""
+def _say_what_readers_expect(job: Job, name: str, parts: list[Rows], camera: Floats) -> bool:
+    """Readers of FreiHAND take some things for granted; returns whether the camera is as there."""
     others = sum(int((part.split.column("is_right") != 1).sum()) for part in parts)
     flipped = sum(int(part.split.column("mirrored").sum()) for part in parts)
     if others - flipped > 0:
@@ -246,8 +253,10 @@ def _say_what_readers_expect(job: Job, name: str, parts: list[Rows], camera: Flo
     if len(sizes) > 1 or off:
         job.notes.append(
             f"{name}: the principal point is not half the image size as in FreiHAND v2: "
-            "`handbench convert freihand` will not take this folder for it"
+            "other readers may expect it there"
         )
+        return False
+    return True
 
 
 def _annotations(camera: Floats, scale: Floats, points: npt.NDArray[np.float32]) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,14 +11,13 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from handbench.camera import flip_points_3d, transform_points
 from handbench.errors import FormatError
-from handbench.hdf5.format import COLUMNS, TruthHash
+from handbench.hdf5.format import COLUMNS
 from handbench.hdf5.parts import virtual_name
 from handbench.hdf5.reader import HandFile, SplitReader
+from handbench.hdf5.tolerance import ATTRIBUTE, reprojection_tolerance_px
 
 _CHUNK_ROWS = 1024
-_TRUTH_ROWS = 4096
 _STREAMS = ("image", "mask")
 _SAME_WORDS = frozenset({"hand_type"})
 """Text that is a word, not an id: equal in two datasets, it means the same."""
@@ -30,8 +30,6 @@ _OURS = frozenset({"source_dataset", "sample_weight", *_GROUPS.values()})
 
 _STRONGEST = ("keypoints", "annotation", "detector", "image")
 """Sources of boxes, those first that take most from the labels."""
-
-_TRUTH_GRID = 2.0**24
 
 
 @dataclass(frozen=True)
@@ -162,6 +160,10 @@ def write_split(group: h5py.Group, pieces: Sequence[Piece], units: Mapping[str, 
             notes.append(f"{group.name[1:]}: {name} is left out: not every file has one")
     group["crop"].attrs["kind"] = _one_or([_attribute(p, "crop", "kind") for p in pieces], "mixed")
     _describe_boxes(group, pieces)
+    if "camera" in group:
+        # Of each row's own source nothing is known any more: the largest does none of them wrong.
+        largest = max(reprojection_tolerance_px(piece.file, piece.reader) for piece in pieces)
+        group["camera"].attrs[ATTRIBUTE] = largest
     origins = [np.full(len(piece), piece.file.dataset.encode()) for piece in pieces]
     _write_column(group, "source_dataset", origins)
     _write_column(group, "sample_weight", [piece.weights() for piece in pieces])
@@ -304,7 +306,7 @@ def _differ(name: str, having: Sequence[Piece]) -> str:
         return "its shape"
     if name in ("bbox", "crop"):  # described below
         return ""
-    keys = sorted({key for piece in having for key in piece.reader.attributes(name)})
+    keys = sorted({k for piece in having for k in piece.reader.attributes(name)} - {ATTRIBUTE})
     return next((k for k in keys if len({_attribute(p, name, k) for p in having}) > 1), "")
 
 
@@ -331,56 +333,17 @@ def _describe_boxes(group: h5py.Group, pieces: Sequence[Piece]) -> None:
 
 
 def _truth(pieces: Sequence[Piece]) -> str:
-    """Fingerprint of the labels in the source frame, under their new ids."""
-    truth = TruthHash()
-    for piece in pieces:
-        # Their rows are read block by block, the boxes are small.
-        boxes = piece.reader.source_bbox()
-        ids = np.char.decode(piece.ids("sample_id"), "utf-8").tolist()
-        done = 0
-        for start, stop in _blocks(piece.spans):
-            rows = slice(start, stop)
-            read = {
-                name: piece.reader.array(name)[rows]
-                for name in ("keypoints_2d", "valid_2d", "valid_3d", "crop", "mirrored")
-            }
-            truth.add(
-                sample_id=ids[done : done + stop - start],
-                keypoints_2d=_exact(
-                    transform_points(np.linalg.inv(read["crop"]), read["keypoints_2d"])
-                ),
-                keypoints_3d=_source_3d(piece.reader, rows, read["mirrored"]),
-                valid_2d=read["valid_2d"],
-                valid_3d=read["valid_3d"],
-                bbox=_exact(boxes[rows]),
-            )
-            done += stop - start
-    return truth.hexdigest()
+    """Fingerprint of the labels: those of the parts together, whatever their order and crops.
 
-
-def _blocks(spans: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    for start, stop in spans:
-        for low in range(start, stop, _TRUTH_ROWS):
-            yield low, min(low + _TRUTH_ROWS, stop)
-
-
-def _exact(pixels: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Take away the rounding of the way back through the crop: a 0 that became 1e-14 is 0 again.
-
-    Multiples of 2⁻²⁴ px, about what float32 resolves at 1 px.
+    The parts took theirs from the labels of their sources. What is stored leads back to these but
+    for rounding: of a virtual camera's turned float32 joints enough to give another fingerprint.
     """
-    return np.round(pixels * _TRUTH_GRID) / _TRUTH_GRID
-
-
-def _source_3d(
-    reader: SplitReader, rows: slice, mirrored: npt.NDArray[np.bool_]
-) -> npt.NDArray[np.float64] | None:
-    """(n, 21, 3) m in the source camera, or None: undo the flip, then the rotation."""
-    if not reader.has("keypoints_3d"):
-        return None
-    points = reader.array("keypoints_3d")[rows].astype(np.float64)
-    points = np.where(mirrored[:, None, None], flip_points_3d(points), points)
-    if reader.has("crop_rotation"):
-        # It turns source axes into those of the virtual camera: the inverse is its transpose.
-        points = points @ reader.array("crop_rotation")[rows]
-    return np.asarray(points)
+    records = []
+    for piece in pieces:
+        every = piece.text("sample_id")
+        left_out = sorted(set(every.tolist()) - set(piece.kept(every).tolist()))
+        # A row more or less is another truth, though the part's own fingerprint stays as it was.
+        rest = hashlib.sha256(b"\n".join(left_out)).digest() if left_out else b""
+        said = piece.prefix + b"\0" + piece.reader.truth_sha256.encode() + b"\0" + rest
+        records.append(hashlib.sha256(said).digest())
+    return hashlib.sha256(b"".join(sorted(records))).hexdigest()

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from handbench.camera import flip_points_3d
 from handbench.hdf5.reader import HandFile, SplitReader
 from handbench.samples.checks import Check
+from handbench.samples.earlier_cut import first_frame
 from handbench.sources.block import SampleBlock, Source
 
 # The way back from a crop rounds at 1e-12 of the image, from float32 at 1e-7 of the distance.
@@ -38,7 +39,7 @@ def compare_labels(file: HandFile, source: Source) -> Iterator[Check]:
                     here.setdefault(name, []).append((row, number))
             for name, pairs in here.items():
                 rows, numbers = np.array(pairs).T
-                stored[name].compare(rows, block.take(numbers))
+                stored[name].compare(rows, first_frame(block.take(numbers)))
     for name, split in stored.items():
         yield Check(name, "source", *split.finding(source))
 

@@ -12,13 +12,13 @@ from handbench.errors import FormatError, HandbenchError
 from handbench.hand import JOINT_NAMES
 from handbench.hdf5.format import COLUMNS, ROOT_ATTRIBUTES
 from handbench.hdf5.reader import HandFile, SplitReader
+from handbench.hdf5.tolerance import reprojection_tolerance_px
 from handbench.images import decode, encoded_size
 from handbench.samples.checks import Check, LabelChecks, LabelRows, Verification
 from handbench.sources import manifest as manifests
 
 __all__ = ["Check", "Verification", "verify"]
 
-_DEFAULT_REPROJECTION_PX = 0.5
 _DECODED_UNLESS_DEEP = 32
 
 
@@ -136,9 +136,7 @@ def _check_split(file: HandFile, split: SplitReader, deep: bool) -> Iterator[Che
     unique = len(np.unique(ids))
     yield Check(split.name, "sample ids", unique == len(ids), f"{unique:,} different")
     yield _check_unit(split)
-    parts = [part["dataset"] for part in file.attributes.get("merged_from", [])]
-    tolerance_px = max(map(_tolerance_px, parts or [file.dataset]))
-    labels = LabelChecks(tolerance_px, split.box_source)
+    labels = LabelChecks(reprojection_tolerance_px(file, split), split.box_source)
     labels.add(_labels(split))
     yield from labels.findings(split.name)
     yield _check_images(split, deep)
@@ -165,13 +163,6 @@ def _check_unit(split: SplitReader) -> Check:
         return Check(split.name, "groups", False, f"no column {', '.join(missing)}")
     groups = len(np.unique(split.cluster_ids()))
     return Check(split.name, "groups", True, f"{groups:,} different {split.cluster_unit}")
-
-
-def _tolerance_px(dataset: str) -> float:
-    name = dataset.removesuffix("-subset")
-    if name in manifests.names():
-        return manifests.load(name).reprojection_tolerance_px
-    return _DEFAULT_REPROJECTION_PX
 
 
 def _labels(split: SplitReader) -> LabelRows:

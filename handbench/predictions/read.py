@@ -24,6 +24,7 @@ from handbench.predictions.foreign_2d import from_coco, from_mmpose
 from handbench.predictions.foreign_3d import from_dexycb, from_freihand
 from handbench.predictions.header import DEFAULTS, Header, check_schema, check_version, joint_order
 from handbench.predictions.lookup import SampleNames, split_of
+from handbench.predictions.origins import add_origins
 from handbench.predictions.parquet import read_parquet
 from handbench.predictions.record import (
     COLUMN_SHAPES,
@@ -154,7 +155,7 @@ def _columns_of_arrays(arrays: Columns, where: str) -> Columns:
             ) from error
     if "is_right" in columns and columns["is_right"].dtype.kind in "bi":
         columns["is_right"] = columns["is_right"].astype(np.int8)
-    return columns
+    return add_origins(arrays, columns, where)
 
 
 def _size_notes(columns: Columns) -> tuple[str, ...]:

@@ -187,7 +187,9 @@ def _check_column(
         )
     if name in ("is_right", "score") or not len(ids):
         return  # NaN is "not said"
-    flat = values.reshape(len(values), -1)
+    # Half precision ends at 65,504, below what is compared with.
+    wide = values.astype(np.float32) if values.dtype == np.float16 else values
+    flat = wide.reshape(len(values), -1)
     bad = ~(np.abs(flat) < _LARGEST)
     if name in (*MAY_BE_MISSING, "scores") and bad.any():
         bad &= ~np.isnan(flat).all(axis=1, keepdims=True)

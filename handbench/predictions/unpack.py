@@ -13,12 +13,13 @@ import numpy as np
 
 from handbench.errors import PredictionsError
 from handbench.files import describe_names
+from handbench.predictions.origins import ORIGINS
 from handbench.predictions.record import COLUMN_SHAPES, Columns, reason
 
 MOST_BYTES = 4 * 2**30
 """No larger file, or content of an archive, is read: 200,000 meshes of 778 vertices as text."""
 
-ARRAYS = ("meta", "id", *COLUMN_SHAPES)
+ARRAYS = ("meta", "id", *COLUMN_SHAPES, *ORIGINS)
 """What is read of a file of arrays; others may stand beside them."""
 
 _BLOCK = 2**20

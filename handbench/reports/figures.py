@@ -1,15 +1,9 @@
-"""Figures as inline SVG: curves, histogram, the schematic hand, joints of several models.
-
-Written by hand rather than by a plotting library, because the page's own style sheet then colours
-them: one drawing serves light, dark and paper, text stays text, and a figure weighs a few
-kilobytes. Colours come from CSS classes (``s0`` … ``s7`` for models), so this module holds
-geometry alone.
-"""
+"""Figures of errors: curves, histogram, the schematic hand, joints of several models."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,11 +11,9 @@ import numpy.typing as npt
 from markupsafe import Markup, escape
 
 from handbench.hand import BONES, FINGERS, JOINT_NAMES, finger_of
+from handbench.reports.svg import Frame, drawing, marker, round_ticks, short, style, words
 
 Floats = npt.NDArray[np.float64]
-
-MODEL_COLORS = 8
-"""Number of distinct line styles for models; the ninth model looks like the first."""
 
 _SCALE = ((255, 244, 206), (253, 203, 106), (241, 143, 62), (208, 75, 54), (134, 25, 56))
 """Pale to dark: readable in light, dark and grey print."""
@@ -69,21 +61,21 @@ def line_chart(series: Sequence[Series], x_label: str, y_label: str, description
     description
         Read aloud by screen readers.
     """
-    frame = _Frame(width=350, height=250, left=50, right=14, top=26, bottom=44)
+    frame = Frame(width=350, height=250, left=50, right=14, top=26, bottom=44)
     x_max = max((max(line.x, default=0.0) for line in series), default=0.0) or 1.0
     parts = [
         *frame.y_axis([0, 0.25, 0.5, 0.75, 1.0], 1.0, lambda v: f"{100 * v:.0f} %"),
-        *frame.x_axis(_ticks(x_max), x_max),
+        *frame.x_axis(round_ticks(x_max), x_max),
         *frame.titles(x_label, y_label),
     ]
-    for line in series:
+    for line in sorted(series, key=lambda line: line.slot):  # the floor lies lowest
         points = " ".join(
             f"{frame.x(x, x_max):.1f},{frame.y(y, 1.0):.1f}"
             for x, y in zip(line.x, line.y, strict=True)
             if math.isfinite(x) and math.isfinite(y)
         )
-        parts.append(f'<polyline class="line s{line.slot % MODEL_COLORS}" points="{points}"/>')
-    return _svg(frame.width, frame.height, parts, description)
+        parts.append(f'<polyline class="line {style(line.slot)}" points="{points}"/>')
+    return drawing(frame.width, frame.height, parts, description)
 
 
 def histogram(values: Floats, x_label: str, description: str, *, bins: int = 32) -> Markup:
@@ -101,17 +93,19 @@ def histogram(values: Floats, x_label: str, description: str, *, bins: int = 32)
     bins
         Number of bars.
     """
-    frame = _Frame(width=420, height=250, left=50, right=14, top=34, bottom=44)
+    frame = Frame(width=420, height=250, left=50, right=14, top=34, bottom=44)
     # A value that occurs: between the last two of a few hands, one wild error would set the limit.
     limit = float(np.percentile(values, 98, method="lower")) if len(values) else 1.0
     limit = limit if limit > 0 else 1.0
     beyond = bool(len(values)) and float(values.max()) > limit
     counts, _ = np.histogram(np.minimum(values, limit), bins=bins, range=(0.0, limit))
-    top = _ticks(max(1.0, float(counts.max())))[-1]
+    top = round_ticks(max(1.0, float(counts.max())))[-1]
     top = max(top, float(counts.max()))
     parts = [
-        *frame.y_axis([t for t in _ticks(top) if t == int(t)], top, lambda v: f"{v:,.0f}"),
-        *frame.x_axis([t for t in _ticks(limit) if t <= 0.97 * limit], limit),
+        *frame.y_axis([t for t in round_ticks(top) if t == int(t)], top, lambda v: f"{v:,.0f}"),
+        *frame.x_axis(
+            [t for t in round_ticks(limit) if t <= (0.86 if beyond else 0.97) * limit], limit
+        ),
         *frame.titles(x_label, "hands"),
     ]
     step = (frame.width - frame.left - frame.right) / bins
@@ -125,7 +119,7 @@ def histogram(values: Floats, x_label: str, description: str, *, bins: int = 32)
                 f'width="{step - 1:.1f}" height="{height:.1f}"/>'
             )
     if beyond:
-        parts.append(_text(frame.width - frame.right, frame.height - frame.bottom + 16, "more", 2))
+        parts.append(words(frame.width - frame.right, frame.height - frame.bottom + 16, "more", 2))
     if len(values):
         median = float(np.median(values))
         x = frame.x(min(median, limit), limit)
@@ -136,9 +130,9 @@ def histogram(values: Floats, x_label: str, description: str, *, bins: int = 32)
             f'y2="{frame.height - frame.bottom}"/>'
         )
         parts.append(
-            _text(x + offset, frame.top - 4, f"median {short(median)}", anchor, "tick strong")
+            words(x + offset, frame.top - 4, f"median {short(median)}", anchor, "tick strong")
         )
-    return _svg(frame.width, frame.height, parts, description)
+    return drawing(frame.width, frame.height, parts, description)
 
 
 def hand(
@@ -173,10 +167,10 @@ def hand(
         )
     for name, joints in FINGERS.items():
         x, y = _HAND[joints[3]]
-        parts.append(_text(x, y - 26, name, 1, "tick"))
-    parts.append(_text(_HAND[0][0], _HAND[0][1] + 36, "wrist", 1, "tick"))
+        parts.append(words(x, y - 26, name, 1, "tick"))
+    parts.append(words(_HAND[0][0], _HAND[0][1] + 36, "wrist", 1, "tick"))
     parts.extend(_scale_bar(238, 404, 120, low, high, unit))
-    return _svg(360, 440, parts, description)
+    return drawing(360, 440, parts, description)
 
 
 def joint_dots(rows: Sequence[Sequence[float | None]], x_label: str, description: str) -> Markup:
@@ -192,11 +186,11 @@ def joint_dots(rows: Sequence[Sequence[float | None]], x_label: str, description
         Read aloud by screen readers.
     """
     pitch = 19
-    frame = _Frame(
+    frame = Frame(
         width=440, height=len(JOINT_NAMES) * pitch + 60, left=92, right=16, top=10, bottom=46
     )
     known = [v for row in rows for v in row if v is not None]
-    ticks = _ticks(max(known, default=1.0) or 1.0)
+    ticks = round_ticks(max(known, default=1.0) or 1.0)
     if ticks[-1] < max(known, default=1.0):
         ticks.append(ticks[-1] + ticks[1])
     x_max = ticks[-1]
@@ -207,7 +201,7 @@ def joint_dots(rows: Sequence[Sequence[float | None]], x_label: str, description
         parts.append(
             f'<circle class="f-{finger_of(joint)}" cx="{frame.left - 8}" cy="{y:.1f}" r="3.5"/>'
         )
-        parts.append(_text(frame.left - 16, y + 4, name.replace("_", " "), 2))
+        parts.append(words(frame.left - 16, y + 4, name.replace("_", " "), 2))
         if values:
             spread = [frame.x(v, x_max) for _, v in values]
             parts.append(
@@ -215,109 +209,13 @@ def joint_dots(rows: Sequence[Sequence[float | None]], x_label: str, description
                 f'y1="{y:.1f}" y2="{y:.1f}"/>'
             )
         for k, value in values:
-            parts.append(_marker(frame.x(value, x_max), y, k))
-    return _svg(frame.width, frame.height, parts, description)
-
-
-def legend_key(slot: int, *, dot: bool = False) -> Markup:
-    """Draw the line style (or the dot) of model number `slot` for an HTML legend."""
-    inside = (
-        _marker(14, 7, slot)
-        if dot
-        else f'<line class="line s{slot % MODEL_COLORS}" x1="1" x2="27" y1="7" y2="7"/>'
-    )
-    return Markup(  # noqa: S704 - numbers only
-        f'<svg class="key" viewBox="0 0 28 14" width="28" height="14" aria-hidden="true">{inside}'
-        "</svg>"
-    )
-
-
-def short(value: float) -> str:
-    """Return a number in at most four characters.
-
-    >>> short(3.14159), short(31.4159), short(31415.9)
-    ('3.1', '31', '31k')
-    """
-    if not math.isfinite(value):
-        return "–"
-    if value < 9.95:
-        return f"{value:.1f}"
-    if value < 9999.5:
-        return f"{value:.0f}"
-    return f"{value / 1000:.0f}k" if value < 999_500 else "≫"
-
-
-@dataclass(frozen=True)
-class _Frame:
-    """The rectangle that data are drawn in, in SVG units."""
-
-    width: int
-    height: int
-    left: int
-    right: int
-    top: int
-    bottom: int
-
-    def x(self, value: float, maximum: float) -> float:
-        return self.left + value / maximum * (self.width - self.left - self.right)
-
-    def y(self, value: float, maximum: float) -> float:
-        base = self.height - self.bottom
-        return base - value / maximum * (base - self.top)
-
-    def x_axis(self, ticks: Sequence[float], maximum: float, *, grid: bool = False) -> list[str]:
-        base = self.height - self.bottom
-        top = self.top if grid else base
-        parts = [
-            f'<line class="axis" x1="{self.left}" x2="{self.width - self.right}" '
-            f'y1="{base}" y2="{base}"/>'
-        ]
-        digits = _digits(ticks)
-        for tick in ticks:
-            x = self.x(tick, maximum)
-            parts.append(
-                f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{top}" y2="{base + 4}"/>'
-            )
-            parts.append(_text(x, base + 16, f"{tick:,.{digits}f}", 1))
-        return parts
-
-    def y_axis(
-        self, ticks: Sequence[float], maximum: float, label: Callable[[float], str]
-    ) -> list[str]:
-        parts = []
-        for tick in ticks:
-            y = self.y(tick, maximum)
-            parts.append(
-                f'<line class="grid" x1="{self.left}" x2="{self.width - self.right}" '
-                f'y1="{y:.1f}" y2="{y:.1f}"/>'
-            )
-            parts.append(_text(self.left - 7, y + 4, label(tick), 2))
-        return parts
-
-    def titles(self, x_label: str, y_label: str) -> list[str]:
-        middle = (self.left + self.width - self.right) / 2
-        return [
-            _text(middle, self.height - 8, x_label, 1, "label"),
-            _text(2, 12, y_label, 0, "label"),
-        ]
+            parts.append(marker(frame.x(value, x_max), y, k))
+    return drawing(frame.width, frame.height, parts, description)
 
 
 def _bone(parent: int, child: int, kind: str) -> str:
     (x0, y0), (x1, y1) = _HAND[parent], _HAND[child]
     return f'<line class="{kind}" x1="{x0}" y1="{y0}" x2="{x1}" y2="{y1}"/>'
-
-
-def _marker(x: float, y: float, slot: int) -> str:
-    """Disc, square, diamond or triangle: shape tells models apart where colour cannot."""
-    kind = f'class="dot s{slot % MODEL_COLORS}"'
-    shape = slot % 4
-    if shape == 0:
-        return f'<circle {kind} cx="{x:.1f}" cy="{y:.1f}" r="5"/>'
-    if shape == 1:
-        return f'<rect {kind} x="{x - 4.5:.1f}" y="{y - 4.5:.1f}" width="9" height="9"/>'
-    if shape == 2:
-        return f'<path {kind} d="M{x:.1f} {y - 6:.1f}l6 6l-6 6l-6 -6z"/>'
-    return f'<path {kind} d="M{x:.1f} {y - 5.5:.1f}l5.5 10h-11z"/>'
 
 
 def _scale_bar(x: float, y: float, width: float, low: float, high: float, unit: str) -> list[str]:
@@ -329,8 +227,8 @@ def _scale_bar(x: float, y: float, width: float, low: float, high: float, unit: 
             f'<rect x="{x + i * width / steps:.2f}" y="{y}" width="{width / steps + 0.3:.2f}" '
             f'height="9" fill="{fill}"/>'
         )
-    parts.append(_text(x, y + 23, short(low), 0))
-    parts.append(_text(x + width, y + 23, f"{short(high)} {unit}", 2))
+    parts.append(words(x, y + 23, short(low), 0))
+    parts.append(words(x + width, y + 23, f"{short(high)} {unit}", 2))
     return parts
 
 
@@ -342,32 +240,10 @@ def _shade(value: float, low: float, high: float) -> tuple[str, str]:
     i = min(int(position), len(_SCALE) - 2)
     mix = position - i
     rgb = [round(a + mix * (b - a)) for a, b in zip(_SCALE[i], _SCALE[i + 1])]
-    luminance = (0.2126 * rgb[0] + 0.7152 * rgb[1] + 0.0722 * rgb[2]) / 255
-    return "#" + "".join(f"{c:02x}" for c in rgb), "on-pale" if luminance > 0.47 else "on-dark"
-
-
-def _ticks(maximum: float, count: int = 5) -> list[float]:
-    """About `count` round numbers from 0 up to `maximum`."""
-    step = maximum / count
-    magnitude = 10.0 ** math.floor(math.log10(step))
-    step = next(m * magnitude for m in (1, 2, 2.5, 5, 10) if m * magnitude >= step * 0.999)
-    return [i * step for i in range(math.floor(maximum / step * 1.0001) + 1)]
-
-
-def _digits(ticks: Sequence[float]) -> int:
-    """Digits after the point that tell all ticks apart."""
-    return next(d for d in range(10) if d == 9 or all(abs(t - round(t, d)) < 1e-9 for t in ticks))
-
-
-def _text(x: float, y: float, text: str, anchor: int, kind: str = "tick") -> str:
-    where = ("start", "middle", "end")[anchor]
-    return (
-        f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{where}">{escape(text)}</text>'
-    )
-
-
-def _svg(width: int, height: int, parts: Iterable[str], description: str) -> Markup:
-    return Markup(  # noqa: S704 - numbers, fixed words and escaped text
-        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(description)}">'
-        f"{''.join(parts)}</svg>"
-    )
+    # The ink with the better contrast, as WCAG 2 measures it; the better one is always enough.
+    linear = [
+        c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in np.divide(rgb, 255)
+    ]
+    luminance = float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
+    ink = "on-pale" if (luminance + 0.05) / 0.05 > 1.05 / (luminance + 0.05) else "on-dark"
+    return "#" + "".join(f"{c:02x}" for c in rgb), ink

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import string
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,11 +15,13 @@ from PIL import Image
 from handbench.camera import transform_points
 from handbench.drawing import Picture, blank, draw_comparison, zoom
 from handbench.hdf5.reader import HandFile, SplitReader
+from handbench.reports.picks import HARMLESS, OFF, Codes
 from handbench.reports.summary import SIDES, hand_means
+from handbench.scores.error_classes import NAMES, NOT_DIAGNOSED
 from handbench.scores.sample_errors import SampleErrors
 
 THUMBNAIL_PX = 256
-JPEG_QUALITY = 80
+JPEG_QUALITY = 75
 
 Floats = npt.NDArray[np.float64]
 
@@ -41,6 +44,8 @@ class Thumbnail:
         The same over the longer side of the box around the labelled joints; None if undefined.
     model
         Whose prediction it is, where pictures of several models stand side by side; else "".
+    codes
+        One letter a joint: its kind of error (:func:`letters`). By these the page filters.
     """
 
     source: str
@@ -49,6 +54,17 @@ class Thumbnail:
     error_px: float | None
     share_of_hand: float | None
     model: str = ""
+    codes: str = ""
+
+    @property
+    def kinds(self) -> str:
+        """Errors of the hand by kind, the most frequent first: ``"4 swap, 1 miss"``."""
+        if self.error_px is None:
+            return ""
+        counts = {letter: self.codes.count(letter) for letter in sorted(set(self.codes))}
+        wrong = {letter: n for letter, n in counts.items() if letter in KIND_OF}
+        ranked = sorted(wrong, key=lambda letter: -wrong[letter])
+        return ", ".join(f"{wrong[letter]} {KIND_OF[letter]}" for letter in ranked[:2])
 
     @property
     def alternative(self) -> str:
@@ -74,26 +90,37 @@ class Gallery:
         Name of the split.
     photos
         Show the photos, or only skeletons on plain grey.
+
+    Attributes
+    ----------
+    bytes
+        What all pictures made so far take on the page.
     """
 
     def __init__(self, data: HandFile, split: str, *, photos: bool) -> None:
         self.photos = photos
+        self.bytes = 0
         self._split: SplitReader = data[split]
         ids = self._split.column("sample_id").tolist()
         self._row = {name: row for row, name in enumerate(ids)}
 
     def thumbnails(
-        self, errors: SampleErrors, rows: Sequence[int], *, model: str = ""
+        self,
+        errors: SampleErrors,
+        rows: Sequence[int],
+        *,
+        model: str = "",
+        codes: Codes | None = None,
     ) -> list[Thumbnail]:
         """Draw the rows of `errors` that the file holds, in the given order."""
-        means = hand_means(errors.errors_px)
         return [
-            self._thumbnail(errors, row, float(means[row]), model)
+            self._thumbnail(errors, row, model, "" if codes is None else letters(codes[row]))
             for row in rows
             if str(errors.sample_id[row]) in self._row
         ]
 
-    def _thumbnail(self, errors: SampleErrors, row: int, mean: float, model: str) -> Thumbnail:
+    def _thumbnail(self, errors: SampleErrors, row: int, model: str, codes: str) -> Thumbnail:
+        mean = float(hand_means(errors.errors_px[[row]])[0])
         name = str(errors.sample_id[row])
         sample = self._split[self._row[name]]
         found = bool(np.isfinite(mean))
@@ -106,14 +133,38 @@ class Gallery:
             follow=not model,
         )
         tight = float(errors.tight_px[row])
+        source = jpeg_address(picture)
+        self.bytes += len(source)
         return Thumbnail(
-            source=jpeg_address(picture),
+            source=source,
             sample_id=name,
             side=SIDES.get(int(errors.is_right[row]), SIDES[-1]),
             error_px=mean if found else None,
             share_of_hand=mean / tight if found and tight > 0 else None,
             model=model,
+            codes=codes,
         )
+
+
+def letters(codes: Codes) -> str:
+    """(21,) codes of kinds of errors as one letter a joint; a dash where nothing is known.
+
+    >>> letters(np.array([0, 3, OFF, NOT_DIAGNOSED], dtype=np.uint8))
+    'adx-'
+    """
+    return "".join(letter(int(code)) for code in codes)
+
+
+def letter(code: int) -> str:
+    """The letter of one code."""
+    return {NOT_DIAGNOSED: "-", OFF: "x"}.get(code) or string.ascii_lowercase[code]
+
+
+KIND_OF: dict[str, str] = {
+    **{letter(code): name for code, name in enumerate(NAMES) if code not in HARMLESS},
+    letter(OFF): "off by more than a tenth",
+}
+"""Letter of every kind of error that is worth looking for → its name."""
 
 
 def compare(

@@ -19,20 +19,34 @@ from markupsafe import Markup, escape
 
 from handbench.errors import HandbenchError
 from handbench.files import write_text
-from handbench.hand import FINGER_COLORS
+from handbench.hand import FINGER_COLORS, FINGERS, JOINT_NAMES
 from handbench.hdf5.reader import HandFile
-from handbench.reports.curves import curve_families
-from handbench.reports.downloads import curve_csv, joints_csv, names_csv
-from handbench.reports.figures import legend_key
-from handbench.reports.gallery import Gallery
-from handbench.reports.ranking import main_metrics, number, rankings
+from handbench.reports.breakdowns import ALWAYS, group_tables, unit_of
+from handbench.reports.curves import FLOOR_NAME, curve_families
+from handbench.reports.diagnoses import diagnosis_of
+from handbench.reports.differences import differences
+from handbench.reports.downloads import (
+    curve_csv,
+    diagnosis_csv,
+    differences_csv,
+    groups_csv,
+    joints_csv,
+    names_csv,
+)
+from handbench.reports.floors import floors, truths
+from handbench.reports.gallery import KIND_OF, Gallery
+from handbench.reports.ranking import is_error, main_metrics, number, rankings
 from handbench.reports.summary import choose_basis
-from handbench.reports.views import disagreements, joint_dots, model_views
+from handbench.reports.svg import FLOOR, legend_key
+from handbench.reports.views import disagreement_pictures, joint_dots, model_views
+from handbench.scores.error_classes import MEANINGS, NAMES
 from handbench.scores.intervals import MIN_CLUSTERS, RELIABLE_CLUSTERS
 from handbench.scores.results import Evaluation
 
 _TEMPLATES = Path(__file__).with_name("templates")
 _MAX_NAMES_SHOWN = 60
+# A page stays under five megabytes: pictures and the numbers of groups are most of it.
+_PICTURE_BYTES = 3_700_000
 
 
 def write_report(
@@ -42,6 +56,7 @@ def write_report(
     *,
     labels: Sequence[str] | None = None,
     images: bool | None = None,
+    by: Sequence[str] = (),
 ) -> Path:
     """Write the report of one or several models on one split.
 
@@ -58,6 +73,8 @@ def write_report(
     images
         Show photos. By default as the file's attribute ``publish_images`` says; without photos the
         skeletons stand on plain grey.
+    by
+        Further groupings or columns to break the scores down by.
 
     Returns
     -------
@@ -66,23 +83,40 @@ def write_report(
     Raises
     ------
     HandbenchError
-        If there is no evaluation or result, or if the models were scored on different splits.
+        If there is no evaluation or result, if the models were scored on different splits, or if a
+        grouping is unknown.
     """
     _check(evaluations)
     photos = bool(data.attributes.get("publish_images", False)) if images is None else images
     names = _unique(labels or [e.results[0].model["name"] for e in evaluations])
-    write_text(Path(out), render(evaluations, names, data, photos=photos))
+    write_text(Path(out), render(evaluations, names, data, photos=photos, by=by))
     return Path(out)
 
 
 def render(
-    evaluations: Sequence[Evaluation], names: Sequence[str], data: HandFile, *, photos: bool
+    evaluations: Sequence[Evaluation],
+    names: Sequence[str],
+    data: HandFile,
+    *,
+    photos: bool,
+    by: Sequence[str] = (),
 ) -> str:
     """Return the page that :func:`write_report` writes."""
     first = evaluations[0].results[0]
     gallery = Gallery(data, first.split, photos=photos)
     basis = choose_basis(evaluations)
-    models = model_views(evaluations, names, gallery, basis)
+    labels = truths(evaluations, data)
+    floor = floors(evaluations, labels)
+    diagnoses = [diagnosis_of(e, truth) for e, truth in zip(evaluations, labels, strict=True)]
+    ranked = rankings(evaluations, names, floor)
+    together = next((table for table in ranked if len(table.slots) > 1), None)
+    known = all(truth is not None for truth in labels)
+    groups, whole = group_tables(evaluations, data, by) if known else ([], [])
+    group_addresses = {table.by: groups_csv(names, table) for table in groups}
+    # Last, because examples take what room everything else leaves.
+    disagreements = disagreement_pictures(evaluations, names, gallery)
+    room = _PICTURE_BYTES - sum(map(len, group_addresses.values()))
+    models = model_views(evaluations, names, gallery, basis, diagnoses, room)
     script = (_TEMPLATES / "report.js").read_text("utf-8")
     return (
         _environment()
@@ -97,16 +131,42 @@ def render(
             cluster_unit=data[first.split].cluster_unit,
             models=models,
             basis=basis,
-            rankings=rankings(evaluations, names),
-            curves=[(family, curve_csv(family)) for family in curve_families(evaluations, names)],
+            rankings=ranked,
+            # Distances of models that found different hands, or were told different things, are
+            # different quantities.
+            comparable=together is not None
+            and len(together.slots) == len(models)
+            and not together.unequal_coverage,
+            together=together,
+            curves=[
+                (family, curve_csv(family))
+                for family in curve_families(evaluations, names, floor[0])
+            ],
             joint_dots=joint_dots(models, basis),
-            disagreements=disagreements(evaluations, names, gallery),
+            differences=differences(evaluations, names, together) if together else None,
+            groups=groups,
+            whole=whole,
+            known=known,
+            asked=[name for name in by if name not in ALWAYS],
+            disagreements=disagreements,
             photos=photos,
+            names=names,
             finger_colors=FINGER_COLORS,
+            fingers=FINGERS,
+            joint_names=JOINT_NAMES,
+            kind_of=KIND_OF,
+            kinds=list(zip(NAMES, MEANINGS, strict=True)),
+            floor_slot=FLOOR,
+            floor_name=FLOOR_NAME,
             legend_key=legend_key,
             main_metrics=main_metrics,
+            unit_of=unit_of,
+            smaller_is_better=is_error,
             names_csv=names_csv,
             joints_csv=joints_csv,
+            group_addresses=group_addresses,
+            diagnosis_csv=diagnosis_csv,
+            differences_csv=differences_csv,
             min_clusters=MIN_CLUSTERS,
             reliable_clusters=RELIABLE_CLUSTERS,
             max_names=_MAX_NAMES_SHOWN,
@@ -133,6 +193,7 @@ def _environment() -> jinja2.Environment:
         wrappable=_wrappable,
         sentence=_sentence,
         signed=_signed,
+        signed_number=_signed_number,
     )
     return environment
 
@@ -172,11 +233,18 @@ def _wrappable(metric: str) -> Markup:
 
 
 def _signed(value: float, digits: int = 4) -> str:
-    return f"{value:+.{digits}f}".replace("-", "\u2212")  # a hyphen is not a minus sign
+    text = f"{value:+.{digits}f}"
+    if float(text) == 0:
+        return text[1:]
+    return text.replace("-", "\u2212")  # a hyphen is not a minus sign
+
+
+def _signed_number(value: float, unit: str) -> str:
+    return _signed(value, 4 if unit == "fraction" else 2)
 
 
 def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?", "…")) else ".")
 
 
 def _percent(value: float | None, digits: int = 1) -> str:
@@ -186,4 +254,6 @@ def _percent(value: float | None, digits: int = 1) -> str:
     # 3,959 of 3,960 is not "100.0 %".
     if value < 1 and float(text) == 100:
         text = "> " + f"{100 - 10.0**-digits:.{digits}f}"
+    elif value > 0 and float(text) == 0:
+        text = f"< {10.0**-digits:.{digits}f}"
     return f"{text}\u202f%"

@@ -39,7 +39,7 @@ class MetricLine:
     found_only
         The same over the hands that were found; None where the protocol does not report it.
     floor
-        What the mean pose gets; None where not reported.
+        What the mean pose gets; None where it has no value.
     best
         Positions in the ranking of the models with the best value.
     """
@@ -101,6 +101,11 @@ class Ranking:
         return len({_coverage(one) for one in self.results}) > 1
 
     @property
+    def has_floor(self) -> bool:
+        """Whether the mean pose has a value of any metric."""
+        return any(line.floor is not None for line in self.lines)
+
+    @property
     def leading(self) -> list[MetricLine]:
         """The few metrics for the first table: coverage, the ranking one, then the next."""
         first = [line for line in self.lines if line.name in ("coverage", self.primary)]
@@ -109,18 +114,41 @@ class Ranking:
         return (first + rest)[:_LEADING]
 
 
-def rankings(evaluations: Sequence[Evaluation], names: Sequence[str]) -> list[Ranking]:
+def rankings(
+    evaluations: Sequence[Evaluation],
+    names: Sequence[str],
+    floors: Sequence[Evaluation | None] = (),
+) -> list[Ranking]:
     """Rank the models under each protocol, apart for each signature.
 
     Parameters
     ----------
     evaluations, names
         Models and their unique names, in the order of the page.
+    floors
+        The mean pose, scored as each model was (:func:`handbench.reports.floors.floors`): a floor
+        for metrics of which the protocol reports none.
     """
     protocols = dict.fromkeys(r.protocol for e in evaluations for r in e.results)
-    return [
+    tables = [
         one for protocol in protocols for one in _apart(_rankings(evaluations, names, protocol))
     ]
+    return [_with_floor(table, floors[table.slots[0]]) for table in tables] if floors else tables
+
+
+def _with_floor(table: Ranking, floor: Evaluation | None) -> Ranking:
+    """The table with what the mean pose gets, where its protocol does not say."""
+    if floor is None:
+        return table
+    metrics = next((r.metrics for r in floor.results if r.protocol == table.protocol), {})
+    known = {name: value for name, value in metrics.items() if value.value is not None}
+    lines = [
+        line
+        if line.floor is not None or line.name == "coverage"
+        else replace(line, floor=known.get(line.name))
+        for line in table.lines
+    ]
+    return replace(table, lines=lines)
 
 
 def _apart(tables: list[Ranking]) -> list[Ranking]:
@@ -189,6 +217,12 @@ def _preset(protocol: str, results: Results) -> Protocol | None:
         return find_protocol(protocol)
     except ScoreError:
         return None
+
+
+def presets(evaluation: Evaluation) -> list[Protocol]:
+    """The protocols that an evaluation was made under, as far as this handbench knows them."""
+    found = [_preset(results.protocol, results) for results in evaluation.results]
+    return [preset for preset in found if preset is not None]
 
 
 def main_metrics(names: Sequence[str]) -> list[str]:

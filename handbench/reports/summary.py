@@ -1,4 +1,4 @@
-"""Per-sample errors as rows for a table or a figure: joints, fingers, groups, samples to look at.
+"""Per-sample errors as rows for a table or a figure: joints, fingers, joint types, means of hands.
 
 Errors keep their meaning: NaN is a joint without a label, infinite a labelled joint of a hand that
 was missed. Means and percentiles are those of the joints of predicted hands, and are always shown
@@ -21,7 +21,6 @@ from handbench.scores.sample_errors import SampleErrors
 Floats = npt.NDArray[np.float64]
 
 SIDES = {1: "right", 0: "left", -1: "side unknown"}
-VISIBILITIES = {2: "visible", 1: "occluded", 255: "labelled, visibility unknown"}
 
 
 @dataclass(frozen=True)
@@ -146,33 +145,8 @@ def _by_joints(
     ]
 
 
-def by_visibility(errors: SampleErrors, basis: Basis) -> list[GroupErrors]:
-    """One row a kind of visibility among labelled joints; empty where only one kind occurs."""
-    values, tight = basis.errors(errors), _tight(errors, basis)
-    rows = [
-        group_errors(name, np.where(errors.visibility == code, values, np.nan), tight)
-        for code, name in VISIBILITIES.items()
-    ]
-    return _if_several(rows)
-
-
-def by_side(errors: SampleErrors, basis: Basis) -> list[GroupErrors]:
-    """One row a side of the hand; empty where only one occurs."""
-    values, tight = basis.errors(errors), _tight(errors, basis)
-    rows = [
-        group_errors(name, np.where((errors.is_right == code)[:, None], values, np.nan), tight)
-        for code, name in SIDES.items()
-    ]
-    return _if_several(rows)
-
-
 def _tight(errors: SampleErrors, basis: Basis) -> Floats | None:
     return errors.tight_px if basis == PIXELS else None
-
-
-def _if_several(rows: list[GroupErrors]) -> list[GroupErrors]:
-    present = [row for row in rows if row.labelled]
-    return present if len(present) > 1 else []
 
 
 def hand_means(values: Floats) -> Floats:
@@ -194,63 +168,3 @@ def hand_means(values: Floats) -> Floats:
     mean: Floats = np.where(labelled, np.inf, np.nan)
     np.divide(total, count, out=mean, where=count > 0)
     return mean
-
-
-@dataclass(frozen=True)
-class Picks:
-    """Rows chosen for pictures; every row is in one group at most.
-
-    Attributes
-    ----------
-    worst, median, best
-        Rows of scored hands, each from its most extreme (or most typical) on.
-    missed
-        Rows of labelled hands without a prediction.
-    """
-
-    worst: list[int]
-    median: list[int]
-    best: list[int]
-    missed: list[int]
-
-
-def pick_samples(errors: SampleErrors, count: int) -> Picks:
-    """Choose the worst, most typical and best hands, and the first missed ones.
-
-    Parameters
-    ----------
-    errors
-        Of all hands.
-    count
-        How many of each kind at most. With few hands the worst are chosen first.
-    """
-    mean_px = hand_means(errors.errors_px)
-    order = np.flatnonzero(np.isfinite(mean_px))
-    order = order[np.argsort(mean_px[order], kind="stable")]
-    share = min(count, max(1, len(order) // 3)) if len(order) else 0
-    worst = order[len(order) - share :][::-1]
-    rest = order[: len(order) - share]
-    best, rest = rest[:share], rest[share:]
-    middle = max(0, (len(order) - share) // 2 - share)
-    median = rest[middle : middle + share]
-    missed = np.flatnonzero(np.isinf(mean_px) & ~errors.predicted)[:count]
-    return Picks(*(rows.tolist() for rows in (worst, median, best, missed)))
-
-
-def disagreements(evaluations: Sequence[Evaluation], count: int) -> list[str]:
-    """Sample ids where the mean errors of the models lie furthest apart, furthest first.
-
-    Only hands that every model found are compared: a hand found by some models alone shows in
-    their coverage.
-    """
-    ids = evaluations[0].errors.sample_id
-    table = np.full((len(evaluations), len(ids)), np.nan)
-    for k, evaluation in enumerate(evaluations):
-        found = dict(
-            zip(evaluation.errors.sample_id.tolist(), hand_means(evaluation.errors.errors_px))
-        )
-        table[k] = [found.get(name, np.nan) for name in ids.tolist()]
-    shared = np.flatnonzero(np.isfinite(table).all(axis=0))
-    gap = np.ptp(table[:, shared], axis=0)
-    order = np.argsort(-gap, kind="stable")[:count]
-    return [str(ids[shared[i]]) for i in order if gap[i] > 0]

@@ -18,6 +18,7 @@ from handbench.camera import (
     transform_points,
 )
 from handbench.errors import SourceError
+from handbench.samples.earlier_cut import composed, kept_whole
 from handbench.sources.block import SampleBlock
 
 FloatArray = npt.NDArray[np.float64]
@@ -107,7 +108,10 @@ def frames(block: SampleBlock, settings: CropSettings) -> Frames:
         crop, rotation, camera = perspective_crop(block.bbox, settings.padding, size, block.camera)
     else:
         crop = crop_matrix(block.bbox, settings.padding, size)
+        crop = kept_whole(block, crop, settings.padding, size)
     mirrored = settings.mirror_left & (block.is_right == 0)
+    if block.cut:
+        mirrored &= ~block.cut["mirrored"]
     unchanged: npt.NDArray[np.bool_] = (np.abs(crop - np.eye(3)) < _IDENTITY_TOLERANCE).all(
         axis=(1, 2)
     ) & (block.image_size == size).all(axis=1)
@@ -156,6 +160,9 @@ class Columns:
             corners = block.bbox[:, None, :2] + block.bbox[:, None, 2:] * _CORNERS
         moved = transform_points(frame.crop, corners)
         low, high = moved.min(axis=1), moved.max(axis=1)
+        box = np.concatenate([low, high - low], axis=1)
+        # The way over corners rounds, which no box of an image that stays as it is should feel.
+        box = np.where(frame.unchanged[:, None], block.bbox, box)
         columns: dict[str, Any] = {
             "sample_id": block.sample_id,
             "image_size": np.full((len(block), 2), self.settings.size, dtype=np.int32),
@@ -164,7 +171,7 @@ class Columns:
             "valid_3d": block.valid_3d,
             "visibility": block.visibility,
             "crop": frame.crop,
-            "bbox": np.concatenate([low, high - low], axis=1),
+            "bbox": box,
             "is_right": block.is_right,
             "mirrored": frame.mirrored,
             **block.ids,
@@ -173,6 +180,8 @@ class Columns:
         if frame.rotation is not None:
             columns["crop_rotation"] = frame.rotation
             columns["source_bbox"] = block.bbox
+        if block.cut:
+            columns |= composed(block, frame.crop, frame.mirrored, frame.rotation)
         if block.keypoints_3d is not None:
             columns["keypoints_3d"] = frame.move_3d(block.keypoints_3d).astype(np.float32)
         if frame.camera is not None:

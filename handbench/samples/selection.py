@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,6 +20,8 @@ _LARGEST_CROP = 20
 
 UNREADABLE = "image that cannot be read"
 """Why a row was left out: its image is missing or damaged."""
+MALFORMED = "malformed label"
+"""Why a label entry was left out: its reader could make nothing of it, or its mask is damaged."""
 
 Rows = npt.NDArray[np.bool_]
 
@@ -35,7 +37,7 @@ class Selection:
     min_valid
         Fewest labelled joints, in 2D or 3D, of a row.
     skip_bad
-        Leave out rows that cannot be cut, instead of stopping.
+        Leave out rows that cannot be cut, read or understood, instead of stopping.
     """
 
     chosen: Mapping[str, frozenset[str]] = field(default_factory=dict)
@@ -63,7 +65,7 @@ class Selector:
     dropped
         Why → how many rows were left out.
     bad
-        One sentence for each row that could not be cut, or whose image could not be read.
+        One sentence for each row that could not be cut, or whose image or labels could not be read.
     """
 
     def __init__(self, selection: Selection, crop: CropSettings) -> None:
@@ -95,13 +97,33 @@ class Selector:
         # Every row is looked at for one problem at a time: a box without an area has no crop.
         for reason, find in _PROBLEMS.items():
             rows = np.flatnonzero(keep)
-            found = find(block.take(rows), self._crop)
+            left = block if len(rows) == len(block) else block.take(rows)
+            found = find(left, self._crop)
             for row, sentence in found.items():
                 if not self.selection.skip_bad:
                     raise SourceError(f"{sentence}, or leave such rows out with --skip-bad")
                 keep[rows[row]] = False
                 self.leave_out(reason, sentence)
         return block if keep.all() else block.take(np.flatnonzero(keep))
+
+    def take_over(self, bad: Mapping[str, list[str]], splits: Iterable[str]) -> None:
+        """Count the label entries of these splits that a lenient source left out when opened.
+
+        Parameters
+        ----------
+        bad
+            See :class:`handbench.sources.block.Source`.
+
+        Raises
+        ------
+        SourceError
+            At the first one, if none may be left out.
+        """
+        for split in ("", *splits):
+            for sentence in bad.get(split, ()):
+                if not self.selection.skip_bad:
+                    raise SourceError(f"{sentence}, or leave such rows out with --skip-bad")
+                self.leave_out(MALFORMED, sentence)
 
     def leave_out(self, reason: str, sentence: str) -> None:
         """Count a bad row: why, and in a sentence that names it."""
@@ -145,6 +167,10 @@ def _without_image(block: SampleBlock, _: CropSettings) -> dict[int, str]:
         for row, data in enumerate(block.images)
         if not data
     }
+
+
+def _malformed(block: SampleBlock, _: CropSettings) -> dict[int, str]:
+    return {row: fault for row, fault in enumerate(block.faults or ()) if fault}
 
 
 def _without_area(block: SampleBlock, _: CropSettings) -> dict[int, str]:
@@ -214,6 +240,7 @@ def _shape(block: SampleBlock, row: int) -> str:
 
 _PROBLEMS: dict[str, Callable[[SampleBlock, CropSettings], dict[int, str]]] = {
     UNREADABLE: _without_image,
+    MALFORMED: _malformed,
     "box without an area": _without_area,
     "hand outside its image": _outside,
     "crop far larger than its image": _too_large,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,6 +20,7 @@ from handbench.images import (
     decode_picture,
     encode_jpeg,
     encode_mask,
+    scratch_file,
 )
 from handbench.samples.frames import Columns, CropSettings, Frames, frames
 from handbench.sources.block import SampleBlock
@@ -42,12 +44,15 @@ class StoredBlock:
     ----------
     damaged
         Row of the block that was shaped → why its image cannot be read. Such rows are not here.
+    bad_masks
+        The same of masks, in rows whose image is whole.
     """
 
     columns: dict[str, Any]
     images: list[bytes] | npt.NDArray[np.uint8]
     masks: list[bytes] | None
     damaged: dict[int, str] = field(default_factory=dict)
+    bad_masks: dict[int, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -99,7 +104,7 @@ class Shaping:
     columns: dict[str, Any]
     images: list[Callable[[], list[Any]]]
     image_rows: list[list[int]]
-    masks: Callable[[], list[bytes]] | None
+    masks: Callable[[], list[bytes | SourceError]] | None
 
 
 class Shaper:
@@ -110,12 +115,13 @@ class Shaper:
     settings
         Size, padding, kind of crop, storage.
     workers
-        Threads. Pillow decodes, resizes and encodes outside Python's lock, so threads are as fast
-        as processes here and need no copies; the result does not depend on their number.
+        Threads. Pillow decodes, resizes and encodes (into a file, see `scratch_file`) outside
+        Python's lock, so threads are as fast as processes here and need no copies; the result does
+        not depend on their number.
     attributes
         HDF5 attributes of the source's optional columns: they say what MANO's numbers mean.
     lenient
-        Leave out rows whose image cannot be decoded instead of raising.
+        Leave out rows whose image or mask cannot be decoded instead of raising.
     """
 
     def __init__(
@@ -129,13 +135,17 @@ class Shaper:
         self.settings = settings
         self.columns = Columns(settings, attributes or {})
         self._lenient = lenient
-        self._pool = ThreadPoolExecutor(workers) if workers > 1 else None
+        self._scratch = threading.local()
+        self._scratch_files: list[io.FileIO] = []
+        self._pool = ThreadPoolExecutor(workers, initializer=self._begin) if workers > 1 else None
         self._last: _Photo | None = None
 
     def close(self) -> None:
         """Stop the threads."""
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
+        for file in self._scratch_files:
+            file.close()
 
     def notes(self) -> list[str]:
         """Sentences about labels that could not come along."""
@@ -147,7 +157,7 @@ class Shaper:
         Raises
         ------
         SourceError
-            If an image cannot be decoded.
+            If an image or a mask cannot be decoded, unless lenient.
         """
         return self.finish(self.start(block))
 
@@ -182,12 +192,18 @@ class Shaper:
                         raise image
                     damaged[row] = str(image)
                 images[row] = image
-        masks = None if begun.masks is None else begun.masks()
-        kept = np.array([row for row in range(len(block)) if row not in damaged], dtype=np.intp)
+        masks: list[Any] | None = None if begun.masks is None else begun.masks()
+        bad_masks: dict[int, str] = {}
+        for row, mask in enumerate(masks or ()):
+            if isinstance(mask, SourceError) and row not in damaged:
+                if not self._lenient:
+                    raise mask
+                bad_masks[row] = str(mask)
         stored = StoredBlock(begun.columns, images, masks)
-        if damaged:
+        if lost := damaged.keys() | bad_masks.keys():
+            kept = np.array([row for row in range(len(block)) if row not in lost], dtype=np.intp)
             stored = stored.take(kept)
-            stored.damaged = damaged
+            stored.damaged, stored.bad_masks = damaged, bad_masks
         if settings.raw:
             shape = (settings.size, settings.size, 3)
             stored.images = np.array(stored.images, dtype=np.uint8).reshape(-1, *shape)
@@ -228,7 +244,16 @@ class Shaper:
     def _stored(self, picture: Picture, frame: Frames, row: int) -> bytes | npt.NDArray[np.uint8]:
         if not frame.unchanged[row]:
             picture = crop_picture(picture, frame.crop[row], self.settings.size)
-        return np.asarray(picture) if self.settings.raw else encode_jpeg(picture)
+        if self.settings.raw:
+            return np.asarray(picture)
+        return encode_jpeg(picture, getattr(self._scratch, "file", None))
+
+    def _begin(self) -> None:
+        """What a thread does first: get a file of its own to encode into."""
+        file = scratch_file()
+        if file is not None:
+            self._scratch.file = file
+            self._scratch_files.append(file)
 
     def _later(self, work: Callable[[], list[T]]) -> Callable[[], list[T]]:
         """`work` begun in a thread, where there are threads; call the result to get its own."""
@@ -238,8 +263,14 @@ class Shaper:
         return future.result
 
 
-def _stored_mask(data: bytes, frame: Frames, row: int, size: int, where: str) -> bytes:
-    mask = decode_mask(data, f"the mask of {where}")
+def _stored_mask(
+    data: bytes, frame: Frames, row: int, size: int, where: str
+) -> bytes | SourceError:
+    """The mask, or why it cannot be read."""
+    try:
+        mask = decode_mask(data, f"the mask of {where}")
+    except SourceError as error:
+        return error
     if mask.shape == (size, size) and np.array_equal(frame.crop[row], np.eye(3)):
         return encode_mask(mask)
     return encode_mask(crop_mask(mask, frame.crop[row], size))

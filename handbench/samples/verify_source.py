@@ -115,6 +115,8 @@ def _labels(block: SampleBlock) -> LabelRows:
         keypoints_3d=block.keypoints_3d,
         camera=block.camera,
         scale=block.extra.get("scale"),
+        crop=block.cut.get("crop"),
+        mirrored=block.cut.get("mirrored"),
     )
 
 

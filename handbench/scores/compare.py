@@ -106,7 +106,7 @@ def _rank(models: Sequence[tuple[str, Evaluation, Results]], protocol: Protocol)
     remark = ""
     if not valued:
         remark = f"not ranked: no model has a value of {name}"
-    elif _over_found(metric) and len(valued) > 1:
+    elif over_found(metric) and len(valued) > 1:
         remark = (
             f"not ranked: {name} is over the hands found, and coverage differs "
             f"({min(valued):.1%} to {max(valued):.1%})"
@@ -181,14 +181,14 @@ def _better(one: float, other: float, metric: Metric) -> bool:
     return one < other if metric.is_distance else one > other
 
 
-def _over_found(metric: Metric) -> bool:
-    """Whether a metric is of the hands that were found alone."""
+def over_found(metric: Metric) -> bool:
+    """Whether a metric is of the hands that were found alone, so that it needs its coverage."""
     return metric.missing == "drop" and metric.quantity != "coverage"
 
 
 def _coverage(evaluation: Evaluation, results: Results, metric: Metric) -> float:
     predicted = results.samples["predicted"] / max(1, results.samples["expected"])
-    if not _over_found(metric) or results.metrics[str(metric)].value is None:
+    if not over_found(metric) or results.metrics[str(metric)].value is None:
         return predicted
     # A model may predict a hand in 2D and leave its 3D out.
     return min(predicted, Contributions(evaluation.errors).coverage(metric))

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,9 @@ from handbench.scores.error_classes import (
 from handbench.scores.matching import Matched
 from handbench.scores.metric import number
 from handbench.scores.names import parse
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
@@ -127,6 +130,15 @@ class Diagnosis:
         x, y = np.median(self.classified.shift[misplaced], axis=0)
         scale = np.median(self.classified.scale[misplaced])
         return int(misplaced.sum()), float(scale), (float(x), float(y))
+
+    def to_frame(self) -> pd.DataFrame:
+        """A frame with one row a kind of error and metric.
+
+        See :func:`handbench.scores.frames.diagnosis_frame`.
+        """
+        from handbench.scores.frames import diagnosis_frame
+
+        return diagnosis_frame(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the arrays of single keypoints, for JSON."""

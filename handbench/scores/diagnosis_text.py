@@ -56,11 +56,18 @@ def diagnosis_text(diagnosis: Diagnosis, width: int = 0, label: str = "") -> str
         textwrap.indent(table(headers, rows, width=max(0, width - 2)), "  "),
         f"reading: {now}; a class adds its number if all its keypoints were right",
         *_chance_line(rows),
+        *remarks(diagnosis),
+    ]
+    return "\n".join(lines)
+
+
+def remarks(diagnosis: Diagnosis) -> list[str]:
+    """Sentences beside the table: pairs of fingers, hands misplaced as a whole, empty classes."""
+    return [
         *_finger_lines(diagnosis),
         *_whole_hand_line(diagnosis),
         *_empty_line(diagnosis),
     ]
-    return "\n".join(lines)
 
 
 def _chance_line(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -54,3 +54,36 @@ def mean_pose(
     placed[..., 0] = np.where(left_hand, 1 - placed[..., 0], placed[..., 0])
     result: Floats = corner + placed * size
     return result
+
+
+def mean_pose_3d(
+    keypoints_3d: npt.ArrayLike, valid_3d: npt.NDArray[np.bool_], is_right: npt.NDArray[np.int8]
+) -> Floats:
+    """Mean of all hands in 3D, from the wrist, in the axes of the camera.
+
+    Left hands are mirrored (x → -x) where the side is known; each joint is averaged over the hands
+    where it and the wrist are labelled; the mean is mirrored back for left hands. Its size is the
+    mean size: nothing is fitted to the single hand.
+
+    Parameters
+    ----------
+    keypoints_3d
+        (N, 21, 3) metres, camera axes.
+    valid_3d
+        (N, 21) bool.
+    is_right
+        (N,) int8: 0 is mirrored, 1 and -1 (unknown) are not.
+
+    Returns
+    -------
+    (N, 21, 3) metres, wrist in the origin; NaN for joints labelled nowhere together with a wrist.
+    """
+    mirror = np.where((is_right == 0)[:, None, None], [-1.0, 1.0, 1.0], [1.0, 1.0, 1.0])
+    points = np.asarray(keypoints_3d, dtype=np.float64)
+    from_wrist = (points - points[:, :1]) * mirror
+    usable = valid_3d & valid_3d[:, :1] & np.isfinite(from_wrist).all(axis=-1)
+    count = usable.sum(axis=0)[:, None]
+    total = np.where(usable[..., None], from_wrist, 0.0).sum(axis=0)
+    mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    result: Floats = mean * mirror
+    return result

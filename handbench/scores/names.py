@@ -7,6 +7,7 @@ one documented default. The table of words, keys and defaults is in ``docs/metri
 from __future__ import annotations
 
 import difflib
+import functools
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -99,6 +100,7 @@ _PATTERN = re.compile(r"(?P<name>[^@\[\]]+)(?:@(?P<range>[^\[\]]*))?(?:\[(?P<opt
 _NUMBER = r"\d+(?:\.\d+)?"
 
 
+@functools.lru_cache(maxsize=4096)
 def parse(text: str) -> Metric:
     """Metric from its name.
 

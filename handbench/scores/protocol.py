@@ -30,6 +30,8 @@ class Protocol:
         One sentence for tables and reports.
     source
         Paper or script that it reproduces.
+    cites
+        BibTeX keys of the papers behind it (:mod:`handbench.scores.papers`).
     missing_rule
         What becomes of hands without prediction, in words.
     primary, primary_3d
@@ -61,6 +63,7 @@ class Protocol:
     single_precision: bool = False
     replaces_bad_boxes: bool = False
     primary_3d: Metric | None = None
+    cites: tuple[str, ...] = ()
 
     @property
     def tag(self) -> str:

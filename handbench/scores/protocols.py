@@ -145,3 +145,11 @@ def custom_protocol(names: tuple[str, ...]) -> Protocol:
         metrics_2d=tuple(metric for metric in asked if not metric.is_3d),
         metrics_3d=tuple(metric for metric in asked if metric.is_3d),
     )
+
+
+def known_protocol(name: str, metric_names: Sequence[str]) -> Protocol | None:
+    """The preset behind results under protocol `name`; None if this handbench does not know it."""
+    try:
+        return custom_protocol(tuple(metric_names)) if name == "custom" else find_protocol(name)
+    except ScoreError:  # results of a newer handbench
+        return None

@@ -24,6 +24,7 @@ MMPOSE = Protocol(
     curves=(Curve("PCK[px,cmp=lt]", parse("PCK@28.5px[cmp=lt]"), 20),),
     single_precision=True,
     replaces_bad_boxes=True,
+    cites=("mmpose2020",),
 )
 """The AUC's ceiling is 0.95: its first threshold is 0 px, where a strict comparison is never true.
 """
@@ -45,6 +46,7 @@ ZB2D = Protocol(
         "EPE[px,stat=median,avg=joint,joints=visible]",
     ),
     curves=(Curve("PCK[px,joints=visible]", parse("PCK@30px[joints=visible]"), 20),),
+    cites=("zimmermann2017learning",),
 )
 
 HINT = Protocol(
@@ -66,6 +68,7 @@ HINT = Protocol(
         ),
     ),
     curves=(Curve("PCK[bbox]", parse("PCK@0.15[bbox]"), 16),),
+    cites=("pavlakos2024reconstructing",),
 )
 
 WHOLEBODY_OKS = Protocol(
@@ -85,4 +88,5 @@ WHOLEBODY_OKS = Protocol(
         "OKS-AP[person,hands=right]",
         "OKS-AP[hand]",
     ),
+    cites=("jin2020whole",),
 )

@@ -54,6 +54,7 @@ FREIHAND = Protocol(
     metrics_3d=metrics(*_JOINTS_AND_MESHES, *_WITHOUT_REFLECTIONS, *_FROM_WRIST),
     curves=_curves("pa-reflect", "cam", "pa", "root=0"),
     list_convention=(("axes", "opencv"), ("keypoint_order", "canonical")),
+    cites=("zimmermann2019freihand",),
 )
 
 HO3D = Protocol(
@@ -77,6 +78,7 @@ HO3D = Protocol(
     ),
     curves=_curves("pa-reflect", "cam", "root=0,bone=0-9", "pa"),
     list_convention=(("axes", "opengl"), ("keypoint_order", "mano")),
+    cites=("hampali2020honnotate",),
 )
 
 DEXYCB = Protocol(
@@ -102,6 +104,7 @@ DEXYCB = Protocol(
         f"{_GRID}[pa,n=100]",
     ),
     curves=_curves("root=0", "cam", "pa-reflect", "pa"),
+    cites=("chao2021dexycb",),
 )
 
 INTERHAND = Protocol(
@@ -130,6 +133,7 @@ INTERHAND = Protocol(
         "handedness",
     ),
     curves=_curves("root=0"),
+    cites=("moon2020interhand",),
 )
 
 AUC3D_20_50 = Protocol(
@@ -155,4 +159,5 @@ AUC3D_20_50 = Protocol(
         "MPJPE[mm,root=0,stat=median,avg=joint]",
     ),
     curves=_curves("root=0", "root=9,bone=0-9"),
+    cites=("zimmermann2017learning", "zhou2020monocular"),
 )

@@ -19,12 +19,16 @@ import numpy.typing as npt
 from handbench.errors import ScoreError
 from handbench.files import read_json, write_json
 from handbench.scores.metric import Metric
+from handbench.scores.plain_entries import doubtful
 from handbench.scores.sample_errors import SampleErrors
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from handbench.scores.diagnosis import Diagnosis
 
 FORMAT_VERSION = 1
+_SCHEMA = Path(__file__).with_name("results.schema.json")
 
 
 @dataclass(frozen=True)
@@ -146,10 +150,87 @@ class Results:
         """Write results JSON to `path`, whole or not at all."""
         write_json(Path(path), self.to_dict())
 
+    def to_frame(self) -> pd.DataFrame:
+        """A pandas frame with one row a metric (:func:`handbench.scores.frames.results_frame`)."""
+        from handbench.scores.frames import metrics_frame
+
+        return metrics_frame(self)
+
+    def joints_frame(self) -> pd.DataFrame:
+        """A frame with one row a metric and joint: ``metric``, ``joint``, ``finger``, ``value``."""
+        from handbench.scores.frames import joints_frame
+
+        return joints_frame(self)
+
+    def curves_frame(self) -> pd.DataFrame:
+        """A frame with one row a threshold: ``curve``, ``threshold``, ``fraction``."""
+        from handbench.scores.frames import curves_frame
+
+        return curves_frame(self)
+
     @classmethod
     def read(cls, path: Path) -> Results:
         """Read results JSON; raises :class:`ScoreError` if it is none."""
-        return cls.from_dict(read_json(Path(path), "results", ScoreError), where=str(path))
+        return cls.from_dict(read_document(Path(path)), where=str(path))
+
+
+MOST_BYTES = 64 * 2**20
+"""Results are some ten kilobytes; nothing larger is read."""
+
+
+def read_document(path: Path) -> Any:
+    """The JSON document in a results file.
+
+    Raises
+    ------
+    ScoreError
+        If there is no JSON; if `path` is no regular file, because a device or a pipe that somebody
+        linked into a folder of results may never end; or if it is larger than
+        :data:`MOST_BYTES`.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise ScoreError(
+            f"expected results at {path}, found something that is no regular file: remove it"
+        )
+    if path.is_file() and path.stat().st_size > MOST_BYTES:
+        raise ScoreError(
+            f"expected results of some kilobytes at {path}, found "
+            f"{path.stat().st_size / 2**20:,.0f} MiB: is it predictions?"
+        )
+    return read_json(path, "results", ScoreError)
+
+
+def results_files(path: Path) -> list[Path]:
+    """Results files at `path`: itself, or those in the folder, in the order of their names.
+
+    In a folder other JSON, such as diagnoses and predictions, is passed over.
+
+    Raises
+    ------
+    ScoreError
+        If the folder holds none.
+    """
+    if not path.is_dir():
+        return [path]
+    found = []
+    for file in sorted(path.rglob("*")):
+        if file.name.startswith(".") or file.suffix.lower() != ".json" or file.is_dir():
+            continue
+        if file.is_file() and file.stat().st_size > MOST_BYTES:
+            continue  # predictions
+        try:
+            document = read_document(file)
+        except ScoreError:
+            found.append(file)  # what is broken may have been results: the reader says so
+            continue
+        if isinstance(document, dict) and "handbench_results" in document:
+            found.append(file)
+    if not found:
+        raise ScoreError(
+            f"expected results JSON in the folder {path}, found none: was it written by "
+            "`handbench evaluate --out`?"
+        )
+    return found
 
 
 def check_document(document: Any, where: str) -> None:
@@ -167,7 +248,7 @@ def check_document(document: Any, where: str) -> None:
         )
     from handbench.predictions.schema import first_violation
 
-    problem = first_violation(document, Path(__file__).with_name("results.schema.json"))
+    problem = first_violation(doubtful(document), _SCHEMA)
     if problem is not None:
         raise ScoreError(f"{where}: {problem}; evaluate again to get a valid results file")
 
@@ -207,3 +288,9 @@ class Evaluation:
     ranks_by: dict[str, Metric] = field(default_factory=dict)
     label_noise: dict[str, float] = field(default_factory=dict)
     diagnosis: Diagnosis | None = None
+
+    def to_frame(self) -> pd.DataFrame:
+        """A frame with one row a metric of every protocol; see :meth:`Results.to_frame`."""
+        from handbench.scores.frames import results_frame
+
+        return results_frame(self.results)

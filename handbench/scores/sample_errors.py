@@ -213,6 +213,15 @@ class SampleErrors:
         known = {f.name for f in fields(cls)}
         return cls(**{name: value for name, value in found.items() if name in known}, about=about)
 
+    def to_frame(self) -> pd.DataFrame:
+        """A frame with one row a hand (:func:`handbench.scores.frames.samples_frame`).
+
+        :meth:`to_pandas` has one row a joint.
+        """
+        from handbench.scores.frames import samples_frame
+
+        return samples_frame(self)
+
     def to_pandas(self) -> pd.DataFrame:
         """A table with one row a joint of every expected hand, for grouping and plotting.
 

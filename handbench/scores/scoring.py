@@ -37,7 +37,7 @@ def evaluate(
     metrics: Sequence[str] = (),
     ids: Iterable[str] | None = None,
     ids_from: str = "ids",
-    diagnosis: bool = False,
+    diagnosis: bool | None = False,
 ) -> Evaluation:
     """Score one predictions file against the truth of its split.
 
@@ -57,7 +57,8 @@ def evaluate(
     ids_from
         Where `ids` come from, for messages.
     diagnosis
-        Also sort every keypoint into a class of error (:mod:`handbench.scores.diagnosis`).
+        Also sort every keypoint into a class of error (:mod:`handbench.scores.diagnosis`). None:
+        only where labels and predictions have 2D, which it needs.
 
     Returns
     -------
@@ -99,7 +100,7 @@ def score(
     protocols: Sequence[Protocol],
     origin: dict[str, str] | None = None,
     *,
-    diagnosis: bool = False,
+    diagnosis: bool | None = False,
 ) -> Evaluation:
     """Score predictions in memory against truth in memory.
 
@@ -123,6 +124,8 @@ def score(
     matched = match(predictions, truth)
     made = {**provenance(), **(origin or {}), "predictions_sha256": predictions.sha256 or None}
     about = {"provenance": made, "warnings": [*predictions.notes, *warnings_about(matched)]}
+    if diagnosis is None:
+        diagnosis = matched.keypoints is not None and bool(truth.valid.any())
     found = diagnose(matched) if diagnosis else None
     return replace(make_numbers(measure(matched, protocols, about), protocols), diagnosis=found)
 

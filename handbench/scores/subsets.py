@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +29,9 @@ from handbench.scores.metric import Metric
 from handbench.scores.protocol import Protocol
 from handbench.scores.results import Evaluation
 from handbench.scores.truth import read_truth
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Floats = npt.NDArray[np.float64]
 
@@ -89,6 +93,12 @@ class Breakdown:
     definition: str
     cluster_unit: str
     subsets: list[Subset]
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a group and metric (:func:`handbench.scores.frames.groups_frame`)."""
+        from handbench.scores.frames import groups_frame
+
+        return groups_frame(self)
 
 
 def breakdown(

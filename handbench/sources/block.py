@@ -40,11 +40,19 @@ class SampleBlock:
     camera
         (B, 3, 3) intrinsics in source px; or None.
     masks
-        B encoded masks of the source image; or None.
+        B encoded masks of the source image, empty where a lenient source could not read one; or
+        None.
     ids
         Id columns by name (`image_id`, `instant_id`, …), B strings each.
     extra
         Optional numeric columns by name (`scale`, `vertices`, …).
+    faults
+        B sentences, "" where nothing is wrong: optional labels that are malformed, such as a mask
+        that cannot be read; or None. Only a lenient source has such rows.
+    cut
+        How the images were cut before, B rows each; empty where they are as published. ``crop``
+        (px of the first source → px of these images), ``mirrored``, ``padding`` (NaN unknown), and
+        where a virtual camera was turned ``crop_rotation`` and ``source_bbox``.
     """
 
     sample_id: list[str]
@@ -61,6 +69,8 @@ class SampleBlock:
     masks: list[bytes] | None = None
     ids: dict[str, list[str]] = field(default_factory=dict)
     extra: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
+    faults: list[str] | None = None
+    cut: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.sample_id)
@@ -100,7 +110,12 @@ class Source(Protocol):
     cuts_val
         The source has no `val`: it is to be cut from `train` by `split_unit`.
     lenient
-        Set it to go on past images that cannot be read: they come empty, of size 0×0.
+        Go on past images that cannot be read, which come empty and of size 0×0, and past optional
+        labels that are malformed. Other labels are read when a source is opened, and what is
+        malformed among them is left out only if it was opened so.
+    bad
+        Split → a sentence for each malformed label entry that was left out; "" where the split is
+        not known.
     """
 
     name: str
@@ -113,6 +128,7 @@ class Source(Protocol):
     cluster_unit: str
     cuts_val: bool
     lenient: bool
+    bad: dict[str, list[str]]
 
     def splits(self) -> dict[str, int]:
         """Rows in each split (handbench names), in the official order."""

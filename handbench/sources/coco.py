@@ -2,7 +2,8 @@
 
 The layout is that of https://cocodataset.org/#format-data with optional additions in common
 use for hands: ``cam_param`` {focal, princpt} px an image, ``joint_cam`` 21×3 mm an annotation; and
-``head_size`` px an annotation, as MMPose's files of CMU Panoptic hands have it.
+``head_size`` px an annotation, as MMPose's files of CMU Panoptic hands have it. What our own export
+adds is read by :mod:`handbench.sources.coco_export`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from handbench.camera import keypoint_box
 from handbench.errors import SourceError
 from handbench.files import describe_names, read_json
 from handbench.hand import NUM_JOINTS, UNLABELLED, to_canonical
+from handbench.sources.bad_entries import BadEntries
+from handbench.sources.coco_export import read_export
 from handbench.sources.manifest import Manifest
 from handbench.sources.own_data import (
     OwnData,
@@ -53,6 +56,7 @@ def open_source(
     name: str | None = None,
     joint_order: Sequence[int] | None = None,
     blocks: SplitBlocks | None = None,
+    lenient: bool = False,
 ) -> OwnData:
     """Find and check a COCO keypoints dataset.
 
@@ -68,6 +72,8 @@ def open_source(
         Replace those of the manifest: the dataset's own name and native joint order.
     blocks
         Cut the one file into splits by runs of consecutive annotations.
+    lenient
+        Leave out malformed label entries; see :class:`handbench.sources.block.Source`.
 
     Raises
     ------
@@ -75,10 +81,14 @@ def open_source(
         If a file or image is missing or does not hold 21 keypoints a hand.
     """
     own = own_manifest(manifest, name, joint_order)
-    return OwnData(annotations, Path(images_dir), own, blocks, lambda path: _read(path, own))
+
+    def read(path: Path, bad: BadEntries) -> OwnTable:
+        return _read(path, own, bad)
+
+    return OwnData(annotations, Path(images_dir), own, blocks, read, lenient=lenient)
 
 
-def _read(path: Path, manifest: Manifest) -> OwnTable:
+def _read(path: Path, manifest: Manifest, bad: BadEntries) -> OwnTable:
     """The usable hands of one file, in file order."""
     data = read_json(path, "COCO keypoint annotations", SourceError)
     if not isinstance(data, dict) or not {"images", "annotations"} <= data.keys():
@@ -86,40 +96,58 @@ def _read(path: Path, manifest: Manifest) -> OwnTable:
             f"expected a COCO file with 'images' and 'annotations' in {path}, found "
             f"{describe_names(data) if isinstance(data, dict) else type(data).__name__}"
         )
-    images = {image["id"]: image for image in _records(data, "images", _IMAGE_FIELDS, path)}
+    export = read_export(data, path)
+    if export is not None and list(manifest.joint_order) != list(range(NUM_JOINTS)):
+        raise SourceError(
+            f"{path} is an export, whose joints are in the order of handbench already; leave "
+            "--joint-order out"
+        )
+    records = _records(data, "images", _IMAGE_FIELDS, path, bad)
+    images = {image["id"]: image for image in records}
     hands: list[_Hand] = []
+    said: list[dict[str, Any]] = []
     without_points = without_box = without_labels = 0
-    for annotation in _records(data, "annotations", _ANNOTATION_FIELDS, path):
+    for annotation in _records(data, "annotations", _ANNOTATION_FIELDS, path, bad):
         if "keypoints" not in annotation:
             without_points += 1
             continue
-        if annotation["image_id"] not in images:
-            raise SourceError(
-                f"annotation {annotation['id']} in {path} names image "
-                f"{annotation['image_id']!r}, which is not among its {len(images):,} images; "
-                "add the image or remove this annotation"
-            )
-        if "bbox" not in annotation and not _spans_a_box(annotation, path):
-            without_box += 1
-            continue
-        if not _has_labels(annotation, path):
-            without_labels += 1
-            continue
-        hands.append((annotation, images[annotation["image_id"]]))
+        with bad.entry():
+            if annotation["image_id"] not in images:
+                raise SourceError(
+                    f"annotation {annotation['id']} in {path} names image "
+                    f"{annotation['image_id']!r}, which is not among its {len(images):,} images; "
+                    "add the image or remove this annotation"
+                )
+            hand = annotation, images[annotation["image_id"]]
+            _check(hand, path)
+            if "bbox" not in annotation and not _spans_a_box(annotation, path):
+                without_box += 1
+                continue
+            if export is None and not _has_labels(annotation, path):
+                without_labels += 1
+                continue
+            if export is not None:
+                said.append(export.row(*hand, lambda image: _camera(image, path)))
+            hands.append(hand)
+    bad.check_few(len(hands) + without_points + without_box + without_labels)
     if not hands:
         raise SourceError(f"expected annotations with keypoints in {path}, found none")
     heads = sum(hand.get("head_size") is not None for hand, _ in hands)
+    table = _columns(path, hands, manifest)
+    if export is not None:
+        export.complete(table, said)
     return OwnTable(
-        _columns(path, hands, manifest),
+        table,
         boxed=all("bbox" in hand for hand, _ in hands),
         notes=[f"{heads:,} of {len(hands):,} annotations have a head_size: none is stored"]
-        if 0 < heads < len(hands)
+        if 0 < heads < len(hands) and export is None
         else [],
         dropped={
             f"annotation without keypoints in {path.name}": without_points,
             f"annotation without a box or labels in {path.name}": without_box,
             f"annotation without a labelled keypoint in {path.name}": without_labels,
         },
+        origin=None if export is None else export.origin(),
     )
 
 
@@ -128,12 +156,6 @@ def _columns(path: Path, hands: list[_Hand], manifest: Manifest) -> HandTable:
     table = to_canonical(table, manifest.joint_order)
     visibility = visibility_of(table[..., 2])
     points = np.where((visibility != UNLABELLED)[..., None], table[..., :2], np.nan)
-    lost = (~np.isfinite(points).all(axis=-1) & (visibility != UNLABELLED)).any(axis=1)
-    if lost.any():
-        raise SourceError(
-            f"annotation {hands[int(lost.argmax())][0]['id']} in {path} labels a keypoint "
-            "without finite coordinates; correct it, or give it v = 0"
-        )
     with_3d = any(hand.get("joint_cam") is not None for hand, _ in hands)
     with_camera = all(image.get("cam_param") is not None for _, image in hands)
     with_heads = all(hand.get("head_size") is not None for hand, _ in hands)
@@ -174,29 +196,48 @@ def _stated_size(image: dict[str, Any]) -> tuple[int, int]:
 
 
 def _records(
-    data: dict[str, Any], name: str, needed: Sequence[str], path: Path
+    data: dict[str, Any], name: str, needed: Sequence[str], path: Path, bad: BadEntries
 ) -> list[dict[str, Any]]:
-    """The list `name` of a COCO file, every entry of which must hold `needed`."""
+    """The entries of the list `name` of a COCO file, each of which must hold `needed`."""
     records = data[name]
     if not isinstance(records, list):
         raise SourceError(f"expected a list of {name} in {path}, found {type(records).__name__}")
+    sound = []
     for number, record in enumerate(records):
-        missing = [f for f in needed if not isinstance(record, dict) or f not in record]
-        if missing:
-            raise SourceError(
-                f"entry {number} of {name} in {path} has no {missing[0]!r}: expected COCO's fields"
-            )
-        file_name = record.get("file_name", "image")
-        if not isinstance(file_name, str) or not is_below(file_name):
-            raise SourceError(
-                f"entry {number} of {name} in {path}: expected 'file_name' as a path below the "
-                f"images folder, found {file_name!r}"
-            )
-        if not all(isinstance(record[f], int | str) for f in needed if f != "file_name"):
-            raise SourceError(
-                f"entry {number} of {name} in {path}: expected numbers or strings as ids"
-            )
-    return records
+        with bad.entry():
+            _check_record(record, needed, f"entry {number} of {name} in {path}")
+            sound.append(record)
+    return sound
+
+
+def _check_record(record: Any, needed: Sequence[str], where: str) -> None:
+    missing = [f for f in needed if not isinstance(record, dict) or f not in record]
+    if missing:
+        raise SourceError(f"{where} has no {missing[0]!r}: expected COCO's fields")
+    file_name = record.get("file_name", "image")
+    if not isinstance(file_name, str) or not is_below(file_name):
+        raise SourceError(
+            f"{where}: expected 'file_name' as a path below the images folder, found {file_name!r}"
+        )
+    if not all(isinstance(record[f], int | str) for f in needed if f != "file_name"):
+        raise SourceError(f"{where}: expected numbers or strings as ids")
+
+
+def _check(hand: _Hand, path: Path) -> None:
+    """Refuse an annotation that cannot become a row of :func:`_columns`."""
+    annotation, image = hand
+    points = _keypoints(annotation, path)
+    if not np.isfinite(points[points[:, 2] > 0, :2]).all():
+        raise SourceError(
+            f"annotation {annotation['id']} in {path} labels a keypoint without finite "
+            "coordinates; correct it, or give it v = 0"
+        )
+    _box(annotation, path)
+    _joints_3d(annotation, path)
+    if annotation.get("head_size") is not None:
+        _head_size(annotation, path)
+    if image.get("cam_param") is not None:
+        _camera(image, path)
 
 
 def _numbers(
@@ -252,4 +293,6 @@ def _camera(image: dict[str, Any], path: Path) -> npt.NDArray[np.float64]:
     given = image["cam_param"] if isinstance(image["cam_param"], dict) else {}
     (fx, fy) = _numbers(given.get("focal"), (2,), "cam_param.focal as fx, fy", image, path)
     (cx, cy) = _numbers(given.get("princpt"), (2,), "cam_param.princpt as cx, cy", image, path)
+    if not np.isfinite((fx, fy, cx, cy)).all():
+        raise SourceError(f"record {image['id']} in {path}: expected a finite cam_param in px")
     return np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])

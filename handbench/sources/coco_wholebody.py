@@ -7,6 +7,7 @@ and choice of hands these are.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ from handbench.errors import SourceError
 from handbench.files import describe_names
 from handbench.hand import NUM_JOINTS, OCCLUDED, UNLABELLED, VISIBILITY_UNKNOWN, VISIBLE
 from handbench.sources.archive import Archives, Folder
+from handbench.sources.bad_entries import BadEntries
 from handbench.sources.json_records import iterate_records
 from handbench.sources.manifest import Manifest
 from handbench.sources.placement import check_placed, inside_crop, inside_image
@@ -102,14 +104,19 @@ class _Photos(Folder):
 class COCOWholeBody(TableSource):
     """Hands of COCO-WholeBody, found and checked; see :func:`open_source`."""
 
-    def __init__(self, path: Path, manifest: Manifest) -> None:
+    def __init__(self, path: Path, manifest: Manifest, *, lenient: bool = False) -> None:
         photos = _Photos(path)
         natives = {split: facts.native for split, facts in manifest.splits.items()}
         labels = {split: photos.labels_of(native) for split, native in natives.items()}
         folders = {split: photos.folder_of(f"{native}2017") for split, native in natives.items()}
         whole = [split for split in natives if labels[split] and folders[split]]
         super().__init__(
-            manifest, photos, {}, label_files=[labels[s] or "" for s in whole], cuts_val=True
+            manifest,
+            photos,
+            {},
+            label_files=[labels[s] or "" for s in whole],
+            cuts_val=True,
+            lenient=lenient,
         )
         self._photos = photos
         for split in natives:
@@ -126,8 +133,10 @@ class COCOWholeBody(TableSource):
             )
         short = []
         for split in whole:
-            found, table = self._read(labels[split] or "", folders[split] or "")
+            bad = BadEntries(lenient=lenient)
+            found, table = self._read(labels[split] or "", folders[split] or "", bad)
             self._tables[split] = table
+            self.bad[split] = bad.sentences
             expected = manifest.splits[split].annotations
             if expected and found != expected:
                 short.append(f"{natives[split]} has {found:,} of {expected:,} persons")
@@ -145,27 +154,39 @@ class COCOWholeBody(TableSource):
 
     # -- reading ------------------------------------------------------------------------------
 
-    def _read(self, labels: str, folder: str) -> tuple[int, HandTable]:
+    def _read(self, labels: str, folder: str, bad: BadEntries) -> tuple[int, HandTable]:
         """Number of persons in a label file, and its hands in the order of its photos."""
         path = self.path / labels
         photos: dict[int, _Photo] = {}
         hands: list[_Hand] = []
         lost: Counter[str] = Counter()
-        persons = plain = 0
+        persons = plain = images = 0
         for kind, record in iterate_records(path, ("images", "annotations"), _WHAT):
             if kind == "images":
-                photo = _photo(record, len(photos), path)
-                photos[record["id"]] = photo
+                with bad.entry():
+                    photo = _photo(record, images, path)
+                    photos[record["id"]] = photo
+                images += 1
                 continue
             persons += 1
             plain += isinstance(record, dict) and "lefthand_kpts" not in record
-            hands += _hands(record, path, lost)
+            hands += _hands(record, path, lost, bad)
         if persons and plain == persons:
             raise SourceError(
                 f"expected lefthand_kpts and righthand_kpts in the annotations of {path}, found "
                 "none: this is plain COCO; get the file from jin-s13/COCO-WholeBody"
             )
-        table = _table(hands, photos, path, folder) if hands else None
+        known = bad.sound(
+            np.array([hand.image_id not in photos for hand in hands], dtype=bool),
+            lambda row: (
+                f"annotation {hands[row].annotation_id} in {path} names image "
+                f"{hands[row].image_id}, which is not among its {len(photos):,} images; take the "
+                "file from jin-s13/COCO-WholeBody again, or add the image or remove the annotation"
+            ),
+        )
+        hands = list(itertools.compress(hands, known.tolist()))
+        bad.check_few(len(hands))
+        table = _table(hands, photos, folder) if hands else None
         if table is not None:
             table = self._usable(table, lost, path)
         for reason, count in sorted(lost.items()):
@@ -224,7 +245,7 @@ class COCOWholeBody(TableSource):
             )
 
 
-def open_source(path: Path, manifest: Manifest) -> COCOWholeBody:
+def open_source(path: Path, manifest: Manifest, *, lenient: bool = False) -> COCOWholeBody:
     """Find and check COCO-WholeBody.
 
     Parameters
@@ -235,6 +256,8 @@ def open_source(path: Path, manifest: Manifest) -> COCOWholeBody:
         both is enough.
     manifest
         That of ``coco_wholebody``.
+    lenient
+        Leave out malformed label entries; see :class:`handbench.sources.block.Source`.
 
     Raises
     ------
@@ -248,7 +271,7 @@ def open_source(path: Path, manifest: Manifest) -> COCOWholeBody:
             f"expected COCO's folder with its photos and {_LABELS.format('val')} at {path}, found "
             f"{found}; pass --source"
         )
-    return COCOWholeBody(path, manifest)
+    return COCOWholeBody(path, manifest, lenient=lenient)
 
 
 def _photo(record: Any, place: int, path: Path) -> _Photo:
@@ -269,15 +292,18 @@ def _photo(record: Any, place: int, path: Path) -> _Photo:
     return _Photo(place, name, height, width)
 
 
-def _hands(record: Any, path: Path, lost: Counter[str]) -> list[_Hand]:
+def _hands(record: Any, path: Path, lost: Counter[str], bad: BadEntries) -> list[_Hand]:
     """The valid hands of an annotation; what is odd about the others is counted in `lost`."""
     number, image_id = (
         (record.get("id"), record.get("image_id")) if isinstance(record, dict) else (None, None)
     )
     if not isinstance(number, int) or not isinstance(image_id, int):
-        raise SourceError(
-            f"an annotation in {path}: expected COCO's 'id' and 'image_id', found {_shown(record)}"
-        )
+        with bad.entry():
+            raise SourceError(
+                f"an annotation in {path}: expected COCO's 'id' and 'image_id', found "
+                f"{_shown(record)}"
+            )
+        return []
     where = f"annotation {number} in {path}"
     hands = []
     for side, is_right in _SIDES:
@@ -292,20 +318,19 @@ def _hands(record: Any, path: Path, lost: Counter[str]) -> list[_Hand]:
         if record.get("iscrowd"):
             lost["hand of a crowd"] += 1
             continue
-        hands.append(
-            _Hand(
-                annotation_id=number,
-                image_id=image_id,
-                is_right=is_right,
-                keypoints=_numbers(given, 63, f"{side}hand_kpts as 21 × x, y, v", where).reshape(
-                    NUM_JOINTS, 3
-                ),
-                box=_numbers(box, 4, f"{side}hand_box as x, y, w, h", where),
-                person_area_px2=float(
-                    _numbers([record.get("area")], 1, "the area of the person", where)[0]
-                ),
+        with bad.entry():
+            points = _numbers(given, 63, f"{side}hand_kpts as 21 × x, y, v", where)
+            area = _numbers([record.get("area")], 1, "the area of the person", where)
+            hands.append(
+                _Hand(
+                    annotation_id=number,
+                    image_id=image_id,
+                    is_right=is_right,
+                    keypoints=points.reshape(NUM_JOINTS, 3),
+                    box=_numbers(box, 4, f"{side}hand_box as x, y, w, h", where),
+                    person_area_px2=float(area[0]),
+                )
             )
-        )
     return hands
 
 
@@ -321,14 +346,8 @@ def _numbers(values: Any, count: int, what: str, where: str) -> npt.NDArray[np.f
     return array
 
 
-def _table(hands: list[_Hand], photos: dict[int, _Photo], path: Path, folder: str) -> HandTable:
+def _table(hands: list[_Hand], photos: dict[int, _Photo], folder: str) -> HandTable:
     """Hands as columns, by photo in the order of the file; within one by annotation, left first."""
-    unknown = next((hand for hand in hands if hand.image_id not in photos), None)
-    if unknown is not None:
-        raise SourceError(
-            f"annotation {unknown.annotation_id} in {path} names image {unknown.image_id}, which "
-            f"is not among its {len(photos):,} images"
-        )
     hands = sorted(hands, key=lambda hand: photos[hand.image_id].place)
     of_hand = [photos[hand.image_id] for hand in hands]
     stems = [

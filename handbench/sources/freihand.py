@@ -22,7 +22,9 @@ from handbench.files import describe_names, parse_json
 from handbench.hand import NUM_JOINTS, UNLABELLED, VISIBILITY_UNKNOWN
 from handbench.images import encoded_size, read_images
 from handbench.sources.archive import RawFiles, open_raw
+from handbench.sources.bad_entries import BadEntries, read_masks
 from handbench.sources.block import SampleBlock
+from handbench.sources.freihand_export import Exported, read_export, shown_sides
 from handbench.sources.instants import cluster_instants, describe_clusters
 from handbench.sources.json_stream import iterate_entries
 from handbench.sources.manifest import Manifest, load
@@ -41,15 +43,31 @@ _BLOCK_ROWS = 512
 
 
 @dataclass
+class _Entries:
+    """A label file: an array with a row an entry, and entry → what is wrong with it."""
+
+    values: npt.NDArray[np.float64]
+    faults: dict[int, str]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+@dataclass
 class _Native:
-    """One native split: labels a moment of recording, and which images show it."""
+    """One native split: labels a moment of recording, and which images show it.
+
+    The labels of entries that are not `sound` mean nothing; their images are no rows.
+    """
 
     native: str
     camera: npt.NDArray[np.float64]
     scale: npt.NDArray[np.float64]
     xyz: npt.NDArray[np.float64] | None
     versions: int
+    sound: npt.NDArray[np.bool_]
     instant: list[str] = field(default_factory=list)
+    sides: npt.NDArray[np.int8] | None = None  # an image each; all are right hands where None
 
     @property
     def annotations(self) -> int:
@@ -64,10 +82,20 @@ class FreiHAND:
 
     box_source = "image"
     cuts_val = True
-    lenient = False
 
-    def __init__(self, raw: RawFiles, manifest: Manifest, versions: Sequence[int]) -> None:
+    def __init__(
+        self,
+        raw: RawFiles,
+        manifest: Manifest,
+        versions: Sequence[int],
+        *,
+        lenient: bool = False,
+        exported: bool = False,
+    ) -> None:
         self.manifest = manifest
+        self._exported = exported
+        self.lenient = lenient
+        self.bad: dict[str, list[str]] = {}
         self.path = raw.path
         self.notes: list[str] = []
         self.dropped: dict[str, int] = {}
@@ -77,9 +105,11 @@ class FreiHAND:
         self._chosen = tuple(versions)
         self._native: dict[str, _Native] = {}
         for split, facts in manifest.splits.items():
-            native = self._open_native(facts.native)
+            bad = BadEntries(lenient=lenient)
+            native = self._open_native(facts.native, bad)
             if native is not None:
                 self._native[split] = native
+                self.bad[split] = bad.sentences
         if not self._native:
             raise SourceError(
                 f"expected FreiHAND v2 in {raw.path}: training_K.json or evaluation_K.json beside "
@@ -90,7 +120,7 @@ class FreiHAND:
 
     # -- finding and checking ---------------------------------------------------------------
 
-    def _open_native(self, native: str) -> _Native | None:
+    def _open_native(self, native: str, bad: BadEntries) -> _Native | None:
         images = self._raw.listing(f"{native}/rgb")
         if not self._raw.has(f"{native}_K.json"):
             if images:
@@ -100,8 +130,8 @@ class FreiHAND:
                 )
             return None
         labels = {name: self._read_labels(native, name) for name in ("K", "scale", "xyz")}
-        camera, scale = labels["K"], labels["scale"]
-        if camera is None or scale is None or (native == "training" and labels["xyz"] is None):
+        camera, scale, xyz = labels["K"], labels["scale"], labels["xyz"]
+        if camera is None or scale is None or (native == "training" and xyz is None):
             missing = [n for n in ("K", "scale", "xyz") if labels[n] is None]
             raise SourceError(
                 f"expected {native}_{missing[0]}.json in {self._raw.path}, found no such file; "
@@ -115,13 +145,22 @@ class FreiHAND:
                 f"expected version {asked} of the training images in {self._raw.path}, found only "
                 f"{', '.join(VERSIONS[:versions])}; choose other --versions"
             )
-        found = _Native(native, camera, scale, labels["xyz"], versions)
-        self._check_camera(found)
-        self._check_depth(found)
+        faults = {**(xyz.faults if xyz else {}), **scale.faults, **camera.faults}
+        faulty = np.isin(np.arange(len(camera)), list(faults))
+        sound = bad.sound(faulty, faults.__getitem__)
+        spatial = None if xyz is None else xyz.values
+        found = _Native(native, camera.values, scale.values, spatial, versions, sound)
+        if self._exported:
+            count = found.annotations * versions
+            found.sides = shown_sides(self._raw, native, count)
+        else:
+            self._check_camera(found)
+        self._check_depth(found, bad)
+        bad.check_few(int(found.sound.sum()))
         self._group_instants(found)
         return found
 
-    def _read_labels(self, native: str, name: str) -> npt.NDArray[np.float64] | None:
+    def _read_labels(self, native: str, name: str) -> _Entries | None:
         file = f"{native}_{name}.json"
         if not self._raw.has(file):
             return None
@@ -130,18 +169,16 @@ class FreiHAND:
         if not isinstance(entries, list) or not entries:
             raise SourceError(f"expected a JSON list with one entry an image in {where}")
         shape = {"K": (3, 3), "xyz": (NUM_JOINTS, 3), "scale": (), "mano": (61,)}[name]
-        array = _as_array(entries, shape, where)
-        bad = ~np.isfinite(array.reshape(len(array), -1)).all(axis=1)
-        if bad.any():
-            raise SourceError(
-                f"entry {int(bad.argmax())} of {where} is not finite ({int(bad.sum()):,} such "
-                "entries); take the file from the original archive"
+        found = _as_array(entries, shape, where)
+        finite = np.isfinite(found.values.reshape(len(found), -1)).all(axis=1)
+        for row in np.flatnonzero(~finite).tolist():
+            sentence = (
+                f"entry {row} of {where} is not finite; take the file from the original archive"
             )
-        return array
+            found.faults.setdefault(row, sentence)
+        return found
 
-    def _check_lengths(
-        self, native: str, labels: dict[str, npt.NDArray[np.float64] | None]
-    ) -> None:
+    def _check_lengths(self, native: str, labels: dict[str, _Entries | None]) -> None:
         lengths = {f"{native}_{n}.json": len(a) for n, a in labels.items() if a is not None}
         if len(set(lengths.values())) > 1:
             found = ", ".join(f"{name} {length:,}" for name, length in lengths.items())
@@ -189,18 +226,18 @@ class FreiHAND:
                 "FreiHAND_pub_v2.zip"
             )
 
-    def _check_depth(self, found: _Native) -> None:
+    def _check_depth(self, found: _Native, bad: BadEntries) -> None:
         if found.xyz is None:
             return
-        behind = found.xyz[..., 2].min(axis=1) <= 0
-        if behind.any():
-            row = int(behind.argmax())
-            raise SourceError(
-                f"expected joints in front of the camera in "
-                f"{self._raw.where(found.native + '_xyz.json')}, found depth "
-                f"{found.xyz[row, :, 2].min():.3f} m in entry {row} ({int(behind.sum()):,} such "
-                "entries); is the file in metres and OpenCV axes?"
-            )
+        depth = found.xyz[..., 2].min(axis=1)
+        where = self._raw.where(found.native + "_xyz.json")
+        found.sound &= bad.sound(
+            found.sound & (depth <= 0),
+            lambda row: (
+                f"expected joints in front of the camera in {where}, found depth "
+                f"{depth[row]:.3f} m in entry {row}; is the file in metres and OpenCV axes?"
+            ),
+        )
 
     def _group_instants(self, found: _Native) -> None:
         if found.xyz is None:
@@ -210,9 +247,11 @@ class FreiHAND:
             )
             groups = np.arange(found.annotations)
         else:
-            groups = cluster_instants(found.xyz)
+            sound = np.flatnonzero(found.sound)
+            groups = np.arange(found.annotations)
+            groups[sound] = sound[cluster_instants(found.xyz[sound])]
             self.notes.append(
-                f"{found.native}: {describe_clusters(groups)}, inferred from joint distances"
+                f"{found.native}: {describe_clusters(groups[sound])}, inferred from joint distances"
             )
         found.instant = [f"{found.native}/instant-{group:08d}" for group in groups]
 
@@ -220,13 +259,13 @@ class FreiHAND:
         short = []
         for split, native in self._native.items():
             expected = self.manifest.splits[split]
+            taken = len(self._versions_taken(native))
             if expected.annotations and native.annotations != expected.annotations:
                 short.append(
                     f"{native.native} has {native.annotations:,} of {expected.annotations:,} "
                     "annotations"
                 )
-            elif expected.samples and len(self._image_ids(split)) != expected.samples:
-                taken = len(self._image_ids(split)) // native.annotations
+            elif expected.samples and native.annotations * taken != expected.samples:
                 short.append(f"{taken} of the {len(VERSIONS)} versions of {native.native}")
         if not short:
             return self.manifest.name
@@ -245,9 +284,12 @@ class FreiHAND:
 
     def _image_ids(self, split: str) -> npt.NDArray[np.intp]:
         native = self._native[split]
-        versions = self._versions_of(native.versions) if native.native == "training" else [0]
-        per_version = np.arange(native.annotations)
+        per_version = np.flatnonzero(native.sound)
+        versions = self._versions_taken(native)
         return np.concatenate([per_version + v * native.annotations for v in versions])
+
+    def _versions_taken(self, native: _Native) -> list[int]:
+        return self._versions_of(native.versions) if native.native == "training" else [0]
 
     def _versions_of(self, available: int) -> list[int]:
         """The chosen versions among the `available` first ones."""
@@ -259,16 +301,23 @@ class FreiHAND:
         """Rows of `split` by ascending image id; see :class:`handbench.sources.block.Source`."""
         native = self._native[split]
         image_ids = self._image_ids(split)[:limit]
-        columns = self._optional_columns(native, extras, image_ids)
+        columns, faults = self._optional_columns(native, extras, image_ids)
         with_masks = "mask" in extras and self._raw.has(f"{native.native}/mask")
         self._note_absent(native.native, extras)
         for start in range(0, len(image_ids), _BLOCK_ROWS):
             ids = image_ids[start : start + _BLOCK_ROWS]
             rows = ids % native.annotations
             block = self._labelled_images(native, ids)
+            if self.lenient:
+                block.faults = [faults.get(row, "") for row in rows.tolist()]
             if with_masks:
                 names = [f"{native.native}/mask/{row:08d}.jpg" for row in rows]
-                block.masks = [self._raw.read(name) for name in names]
+                block.masks, unread = read_masks(
+                    lambda row, names=names: self._raw.read(names[row]),  # type: ignore[misc]
+                    len(names),
+                    lenient=self.lenient,
+                )
+                block.faults = [one or other for one, other in zip(block.faults or unread, unread)]
             block.extra = {name: values[rows] for name, values in columns.items()}
             yield block
 
@@ -299,7 +348,7 @@ class FreiHAND:
             valid_3d=valid,
             visibility=np.full((len(ids), NUM_JOINTS), visibility, dtype=np.uint8),
             bbox=image_box(size[:, 1], size[:, 0]),
-            is_right=np.ones(len(ids), dtype=np.int8),
+            is_right=np.ones(len(ids), np.int8) if native.sides is None else native.sides[ids],
             keypoints_3d=xyz if known else None,
             camera=native.camera[rows],
             ids={"instant_id": [native.instant[row] for row in rows]},
@@ -315,23 +364,35 @@ class FreiHAND:
 
     def _optional_columns(
         self, native: _Native, extras: frozenset[str], image_ids: npt.NDArray[np.intp]
-    ) -> dict[str, npt.NDArray[Any]]:
+    ) -> tuple[dict[str, npt.NDArray[Any]], dict[int, str]]:
+        """Columns with a row an annotation, and annotation → what is wrong with one of them."""
         columns: dict[str, npt.NDArray[Any]] = {"scale": native.scale}
-        mano = self._read_labels(native.native, "mano") if "mano" in extras else None
-        if mano is not None:
-            self._check_lengths(native.native, {"K": native.camera, "mano": mano})
+        faults: dict[int, str] = {}
+        entries = self._read_labels(native.native, "mano") if "mano" in extras else None
+        if entries is not None:
+            self._check_lengths(native.native, {"K": _Entries(native.camera, {}), "mano": entries})
+            mano, faults = entries.values, entries.faults
             columns["mano_pose"] = mano[:, :48].astype(np.float32)
             columns["mano_shape"] = mano[:, 48:58].astype(np.float32)
             columns["mano_trans"] = _mano_root(mano, native.camera).astype(np.float32)
         if "vertices" in extras and self._raw.has(f"{native.native}_verts.json"):
             needed = min(native.annotations, int((image_ids % native.annotations).max()) + 1)
-            columns["vertices"] = self._read_vertices(native, needed)
-        return columns
+            columns["vertices"], missing = self._read_vertices(native, needed)
+            faults |= missing
+        faulty = np.isin(np.arange(native.annotations), list(faults))
+        bad = BadEntries(lenient=self.lenient)
+        fine = bad.sound(faulty & native.sound, faults.__getitem__)
+        bad.check_few(int((fine & native.sound).sum()))
+        return columns, faults
 
-    def _read_vertices(self, native: _Native, needed: int) -> npt.NDArray[np.float32]:
+    def _read_vertices(
+        self, native: _Native, needed: int
+    ) -> tuple[npt.NDArray[np.float32], dict[int, str]]:
+        """The first `needed` entries, and what is wrong with some."""
         file = f"{native.native}_verts.json"
         where = self._raw.where(file)
         vertices: npt.NDArray[np.float32] | None = None
+        faults: dict[int, str] = {}
         found = 0
         with contextlib.closing(self._raw.stream(file)) as stream:
             for entry in iterate_entries(stream, where):
@@ -340,11 +401,11 @@ class FreiHAND:
                 if vertices is None:
                     vertices = np.empty((needed, *entry.shape), dtype=np.float32)
                 if entry.shape != vertices.shape[1:] or not np.isfinite(entry).all():
-                    raise SourceError(
+                    faults[found] = (
                         f"entry {found} of {where}: expected {vertices.shape[1:]} finite numbers, "
                         f"found {entry.shape}"
                     )
-                if found < needed:
+                elif found < needed:
                     vertices[found] = entry
                 found += 1
         if vertices is None or found != needed:
@@ -352,7 +413,7 @@ class FreiHAND:
                 f"expected {native.annotations:,} entries in {where}, found {found:,}; take the "
                 "file from the original archive"
             )
-        return vertices
+        return vertices, faults
 
     def column_attributes(self) -> dict[str, dict[str, Any]]:
         """What the MANO columns mean: pose relative to the mean pose, root at joint 9."""
@@ -364,7 +425,13 @@ class FreiHAND:
         return self._raw.describe([_MARKER, *labels])
 
 
-def open_source(path: Path, manifest: Manifest, versions: Sequence[str] | None = None) -> FreiHAND:
+def open_source(
+    path: Path,
+    manifest: Manifest,
+    versions: Sequence[str] | None = None,
+    *,
+    lenient: bool = False,
+) -> FreiHAND:
     """Find and check a source in the FreiHAND v2 layout.
 
     Parameters
@@ -372,10 +439,12 @@ def open_source(path: Path, manifest: Manifest, versions: Sequence[str] | None =
     path
         Unpacked folder, ``FreiHAND_pub_v2.zip``, or a folder that holds the archives.
     manifest
-        The dataset asked for. A marker file in the source overrides it: a synthetic sample can
-        never pass for FreiHAND.
+        The dataset asked for. A marker file in the source overrides it: a synthetic sample or an
+        export of another dataset can never pass for FreiHAND.
     versions
         Which of the four versions of the training images, by name or number; all by default.
+    lenient
+        Leave out malformed label entries; see :class:`handbench.sources.block.Source`.
 
     Raises
     ------
@@ -389,10 +458,21 @@ def open_source(path: Path, manifest: Manifest, versions: Sequence[str] | None =
             f"expected a dataset that calls itself {manifest.name!r} in {raw.path}, found no "
             f"{_MARKER}; if this is FreiHAND, use `handbench convert freihand`"
         )
-    return FreiHAND(raw, load(named) if named else manifest, _version_numbers(versions))
+    taken = _version_numbers(versions)
+    if isinstance(named, Exported):
+        facts = named.manifest(manifest)
+        return FreiHAND(raw, facts, taken, lenient=lenient, exported=True)
+    facts = load(named) if named else manifest
+    if facts.reader != manifest.reader:
+        raise SourceError(
+            f"{raw.where(_MARKER)} calls this {named!r}, which is published in another layout with "
+            "joints in another order; take the original files, or export it again"
+        )
+    return FreiHAND(raw, facts, taken, lenient=lenient)
 
 
-def _marked_name(raw: RawFiles) -> str | None:
+def _marked_name(raw: RawFiles) -> str | Exported | None:
+    """What a marker file calls the source; None without one."""
     if not raw.has(_MARKER):
         return None
     where = raw.where(_MARKER)
@@ -400,7 +480,7 @@ def _marked_name(raw: RawFiles) -> str | None:
     name = marker.get("handbench_source") if isinstance(marker, dict) else None
     if not isinstance(name, str):
         raise SourceError(f"expected the field handbench_source with a name in {where}")
-    return name
+    return read_export(marker, where) or name
 
 
 def _version_numbers(versions: Sequence[str] | None) -> tuple[int, ...]:
@@ -419,22 +499,23 @@ def _version_numbers(versions: Sequence[str] | None) -> tuple[int, ...]:
     return tuple(sorted(numbers))
 
 
-def _as_array(entries: list[Any], shape: tuple[int, ...], where: str) -> npt.NDArray[np.float64]:
-    """Entries as one array; the first entry of another shape is named."""
+def _as_array(entries: list[Any], shape: tuple[int, ...], where: str) -> _Entries:
+    """Entries as one array; those of another shape are NaN."""
     try:
-        return _without_extra_levels(np.array(entries, dtype=np.float64), (len(entries), *shape))
+        whole = np.array(entries, dtype=np.float64)
+        return _Entries(_without_extra_levels(whole, (len(entries), *shape)), {})
     except (TypeError, ValueError):
-        pass  # which entry it is takes a slower look
-    arrays = []
+        pass  # which entries these are takes a slower look
+    found = _Entries(np.full((len(entries), *shape), np.nan), {})
     for row, entry in enumerate(entries):
         try:
-            arrays.append(_without_extra_levels(np.array(entry, dtype=np.float64), shape))
-        except (TypeError, ValueError) as error:
-            raise SourceError(
+            found.values[row] = _without_extra_levels(np.array(entry, dtype=np.float64), shape)
+        except (TypeError, ValueError):
+            found.faults[row] = (
                 f"entry {row} of {where}: expected {'×'.join(map(str, shape)) or 'one'} "
                 "numbers, found something else; take the file from the original archive"
-            ) from error
-    return np.stack(arrays)
+            )
+    return found
 
 
 def _without_extra_levels(

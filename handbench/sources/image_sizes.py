@@ -8,21 +8,38 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from handbench.errors import SourceError
 from handbench.images import encoded_size
 from handbench.sources.archive import Folder, RawFiles
 
 
-def image_sizes(files: RawFiles, names: Sequence[str]) -> npt.NDArray[np.int32]:
+def image_sizes(
+    files: RawFiles, names: Sequence[str], *, lenient: bool = False
+) -> npt.NDArray[np.int32]:
     """Heights and widths (N, 2), px, of images below the root of a source.
 
     Only headers are read where the images lie in a folder. Several hands may name one image.
 
+    Parameters
+    ----------
+    files, names
+        Where, and which.
+    lenient
+        The size of an image that cannot be read is -1, -1: unknown until it is read again.
+
     Raises
     ------
     SourceError
-        If an image is missing, empty, or none.
+        If an image is missing, empty, or none, unless `lenient`.
     """
-    known = {name: _size(files, name) for name in dict.fromkeys(names)}
+    known = {}
+    for name in dict.fromkeys(names):
+        try:
+            known[name] = _size(files, name)
+        except SourceError:
+            if not lenient:
+                raise
+            known[name] = (-1, -1)
     return np.array([known[name] for name in names], dtype=np.int32).reshape(-1, 2)
 
 

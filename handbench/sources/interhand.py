@@ -23,6 +23,7 @@ from handbench.errors import SourceError
 from handbench.files import describe_names
 from handbench.hand import NUM_JOINTS, UNLABELLED, VISIBILITY_UNKNOWN, to_canonical
 from handbench.sources.archive import Folder
+from handbench.sources.bad_entries import BadEntries
 from handbench.sources.block import SampleBlock
 from handbench.sources.interhand_labels import HAND_TYPES, SplitLabels, label_files, read_labels
 from handbench.sources.manifest import Manifest
@@ -71,17 +72,19 @@ class InterHand(TableSource):
     as tables, the two million hands of ``train`` would fill two gigabytes.
     """
 
-    def __init__(self, root: Path, manifest: Manifest) -> None:
-        super().__init__(manifest, Folder(root), {})
+    def __init__(self, root: Path, manifest: Manifest, *, lenient: bool = False) -> None:
+        super().__init__(manifest, Folder(root), {}, lenient=lenient)
         self._hands: dict[str, _Hands] = {}
         natives = self._native_splits(root)
         short = []
         for split, native in natives.items():
-            labels = read_labels(root, native)
+            bad = BadEntries(lenient=lenient)
+            labels = read_labels(root, native, bad)
+            self.bad[split] = bad.sentences
             self._hands[split] = self._chosen(labels)
             expected = manifest.splits[split].annotations
-            if len(labels) != expected:
-                short.append(f"{native} has {len(labels):,} of {expected:,} annotations")
+            if labels.entries != expected:
+                short.append(f"{native} has {labels.entries:,} of {expected:,} annotations")
         self._label_files = [name for native in natives.values() for name in label_files(native)]
         if short:
             self.name = f"{manifest.name}-subset"
@@ -237,7 +240,7 @@ class InterHand(TableSource):
         )
 
 
-def open_source(path: Path, manifest: Manifest) -> InterHand:
+def open_source(path: Path, manifest: Manifest, *, lenient: bool = False) -> InterHand:
     """Find and check InterHand2.6M v1.0 on disk.
 
     Parameters
@@ -246,6 +249,8 @@ def open_source(path: Path, manifest: Manifest) -> InterHand:
         The folder that holds ``images`` and ``annotations``.
     manifest
         That of ``interhand26m``.
+    lenient
+        Leave out malformed label entries; see :class:`handbench.sources.block.Source`.
 
     Raises
     ------
@@ -264,7 +269,7 @@ def open_source(path: Path, manifest: Manifest) -> InterHand:
             f"expected a dataset folder at {root}, found nothing there; pass --source, or see "
             "`handbench datasets` for where to get it"
         )
-    return InterHand(root, manifest)
+    return InterHand(root, manifest, lenient=lenient)
 
 
 def _what_is_wrong(root: Path) -> str:

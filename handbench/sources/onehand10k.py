@@ -8,9 +8,10 @@ boxes are those of the masks. MMPose's file itself is read by ``convert coco``.
 from __future__ import annotations
 
 import io
+import itertools
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -25,6 +26,7 @@ from handbench.files import describe_names
 from handbench.hand import NUM_JOINTS, UNLABELLED, VISIBILITY_UNKNOWN
 from handbench.images import encode_mask
 from handbench.sources.archive import RawFiles, open_raw
+from handbench.sources.bad_entries import BadEntries
 from handbench.sources.block import SampleBlock
 from handbench.sources.manifest import Manifest
 from handbench.sources.placement import check_placed, inside_crop, inside_image
@@ -40,16 +42,19 @@ EXTRAS = frozenset({"mask"})
 
 _LABELS = "label_joint.txt"
 _FIELDS = 4 + 2 * NUM_JOINTS
+_PHOTOS = (".jpg", ".jpeg", ".png")
 _NOT_LABELLED = -1.0
 _SMALLEST_BOX_PX = 1.0
 
 
 @dataclass
 class _Lines:
-    """A label file as columns: N lines.
+    """A label file as columns: N sound lines.
 
     Attributes
     ----------
+    first_fields
+        What every line begins with, whether the rest of it is sound or not: it should be a photo.
     names
         File names of the photos.
     numbers
@@ -58,6 +63,7 @@ class _Lines:
         Number of each line in the file, from 1.
     """
 
+    first_fields: list[str]
     names: list[str]
     numbers: npt.NDArray[np.float64]
     line: list[int]
@@ -66,14 +72,14 @@ class _Lines:
 class OneHand10K(TableSource):
     """OneHand10K, found and checked; see :func:`open_source`."""
 
-    def __init__(self, files: RawFiles, manifest: Manifest) -> None:
+    def __init__(self, files: RawFiles, manifest: Manifest, *, lenient: bool = False) -> None:
         natives = {
             split: facts.native
             for split, facts in manifest.splits.items()
             if files.has(f"{facts.native}/{_LABELS}")
         }
         names = [f"{native}/{_LABELS}" for native in natives.values()]
-        super().__init__(manifest, files, {}, label_files=names, cuts_val=True)
+        super().__init__(manifest, files, {}, label_files=names, cuts_val=True, lenient=lenient)
         self._check_layout(natives)
         bare = [native for native in natives.values() if not files.listing(f"{native}/mask")]
         if bare:
@@ -85,7 +91,9 @@ class OneHand10K(TableSource):
             )
         short = []
         for split, native in natives.items():
-            lines, self._tables[split] = self._read(native, masked=not bare)
+            bad = BadEntries(lenient=lenient)
+            lines, self._tables[split] = self._read(native, bad, masked=not bare)
+            self.bad[split] = bad.sentences
             expected = manifest.splits[split].annotations
             if expected and lines != expected:
                 short.append(f"{native} has {lines:,} of {expected:,} lines")
@@ -114,32 +122,41 @@ class OneHand10K(TableSource):
 
     # -- reading ------------------------------------------------------------------------------
 
-    def _read(self, native: str, *, masked: bool) -> tuple[int, HandTable]:
+    def _read(self, native: str, bad: BadEntries, *, masked: bool) -> tuple[int, HandTable]:
         """Number of lines of a split, and its hands."""
         label_file = f"{native}/{_LABELS}"
         where = self._files.where(label_file)
-        lines = _parse(self._files.read(label_file), where)
-        self._check_photos(native, lines.names)
+        lines = _parse(self._files.read(label_file), where, bad)
+        self._check_photos(native, lines)
         self._note_hand_numbers(lines, native)
         table = _table(lines, native)
         if masked:
-            self._take_boxes_of_masks(table, native)
+            table = self._take_boxes_of_masks(table, native, bad)
+        bad.check_few(len(table))
         table = self._usable(table, native)
         if not len(table):
             raise SourceError(
                 f"expected labelled hands in {where}, found none that can be used among "
-                f"{len(lines.names):,} lines ({'; '.join(self.notes)})"
+                f"{len(lines.first_fields):,} lines ({'; '.join(self.notes)})"
             )
-        return len(lines.names), table
+        return len(lines.first_fields), table
 
-    def _check_photos(self, native: str, names: Sequence[str]) -> None:
-        needed = set(names)
-        missing = sorted(needed - set(self._files.listing(f"{native}/source")))
+    def _check_photos(self, native: str, lines: _Lines) -> None:
+        needed = set(lines.names)
+        there = set(self._files.listing(f"{native}/source"))
+        missing = sorted(needed - there)
         if missing:
             raise SourceError(
                 f"expected {len(needed):,} photos in {self._files.where(native + '/source')}, "
                 f"found {len(missing):,} of them missing: {describe_names(missing, 3)}; unpack the "
                 "archive again"
+            )
+        photos = {name for name in there if name.lower().endswith(_PHOTOS) and name[0] != "."}
+        unlabelled = sorted(photos - set(lines.first_fields))
+        if unlabelled:
+            self.notes.append(
+                f"{len(unlabelled):,} photos in {native}/source have no line in {_LABELS} and are "
+                f"left out: {describe_names(unlabelled, 3)}"
             )
 
     def _note_hand_numbers(self, lines: _Lines, native: str) -> None:
@@ -150,26 +167,35 @@ class OneHand10K(TableSource):
                 "on the photo of which one is labelled, which the publisher does not say"
             )
 
-    def _take_boxes_of_masks(self, table: HandTable, native: str) -> None:
-        """Boxes of the masks; those of the keypoints stay where a mask does not show the hand."""
+    def _take_boxes_of_masks(self, table: HandTable, native: str, bad: BadEntries) -> HandTable:
+        """Boxes of the masks; those of the keypoints stay where a mask does not show the hand.
+
+        Hands whose mask is damaged do not stay.
+        """
         there = set(self._files.listing(f"{native}/mask"))
         stems = [PurePosixPath(name).stem for name in table.file_name]
         names = [f"{native}/mask/{stem}.png" for stem in stems]
 
-        def measured(name: str) -> tuple[tuple[int, int], list[float]] | None:
+        def measured(name: str) -> tuple[tuple[int, int], list[float]] | SourceError | None:
             if PurePosixPath(name).name not in there:
                 return None
-            mask = _clean_mask(self._files.read(name), self._files.where(name))
+            try:
+                mask = _clean_mask(self._files.read(name), self._files.where(name))
+            except SourceError as error:
+                return error
             return (mask.height, mask.width), _box_of(mask)
 
         unique = list(dict.fromkeys(names))
         # Pillow works outside Python's lock: 11,703 masks are the slow part of opening.
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
             found = dict(zip(unique, pool.map(measured, unique)))
+        damaged = np.array([isinstance(found[name], SourceError) for name in names], dtype=bool)
+        sound = bad.sound(damaged, lambda row: str(found[names[row]]))
+        table, names = table.take(sound), list(itertools.compress(names, sound.tolist()))
         boxes = np.full((len(table), 4), np.nan)
         for row, (name, size) in enumerate(zip(names, _sizes(table).tolist())):
             entry = found[name]
-            if entry is not None and entry[0] == tuple(size):
+            if isinstance(entry, tuple) and entry[0] == tuple(size):
                 boxes[row] = entry[1]
         padding = self.manifest.box_padding
         check_placed(table.keypoints_2d, boxes, padding, self._files.where(f"{native}/{_LABELS}"))
@@ -180,8 +206,9 @@ class OneHand10K(TableSource):
                 f"{replaced:,} hands of {native} have no mask, an empty one, one of another size "
                 "or one that shows something else: their boxes are those of the keypoints"
             )
-        if None not in found.values():  # a column of masks has one for every row
-            table.mask_name = names
+        if all(found[name] is not None for name in names):
+            table.mask_name = names  # a column of masks has one for every row
+        return table
 
     def _usable(self, table: HandTable, native: str) -> HandTable:
         """The hands that can be cut out; all others are counted with the reason."""
@@ -211,16 +238,14 @@ class OneHand10K(TableSource):
         if "mask" in extras and self._tables[split].mask_name is None:
             native = self.manifest.splits[split].native
             self.notes.append(f"{native} is stored without masks: some photos have none")
-        for block in super().blocks(split, extras, limit):
-            if block.masks is not None:
-                block.masks = [
-                    encode_mask(np.asarray(_clean_mask(data, f"the mask of {name}")) > 0)
-                    for data, name in zip(block.masks, block.sample_id)
-                ]
-            yield block
+        yield from super().blocks(split, extras, limit)
+
+    def _read_mask(self, part: HandTable, row: int) -> bytes:
+        mask = _clean_mask(super()._read_mask(part, row), f"the mask of {part.sample_id[row]}")
+        return encode_mask(np.asarray(mask) > 0)
 
 
-def open_source(path: Path, manifest: Manifest) -> OneHand10K:
+def open_source(path: Path, manifest: Manifest, *, lenient: bool = False) -> OneHand10K:
     """Find and check OneHand10K.
 
     Parameters
@@ -229,16 +254,18 @@ def open_source(path: Path, manifest: Manifest) -> OneHand10K:
         Folder (or a zip archive of it) that holds ``Train/`` and ``Test/``; one is enough.
     manifest
         That of ``onehand10k``.
+    lenient
+        Leave out malformed label entries; see :class:`handbench.sources.block.Source`.
 
     Raises
     ------
     SourceError
         If what is there is not OneHand10K in its original layout, or is damaged.
     """
-    return OneHand10K(open_raw(Path(path), []), manifest)
+    return OneHand10K(open_raw(Path(path), []), manifest, lenient=lenient)
 
 
-def _parse(data: bytes, where: str) -> _Lines:
+def _parse(data: bytes, where: str, bad: BadEntries) -> _Lines:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -246,43 +273,45 @@ def _parse(data: bytes, where: str) -> _Lines:
             f"expected text in {where}, found bytes that are no UTF-8; take the file from the "
             "original archive"
         ) from error
-    names, rows, numbers = [], [], []
+    first_fields, names, rows, numbers = [], [], [], []
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
             continue
-        fields = [part.strip() for part in line.split(",")]
-        if len(fields) != _FIELDS:
-            raise SourceError(
-                f"line {number} of {where}: expected {_FIELDS} fields (file name, width, height, "
-                f"number of hands, 21 × x, y), found {len(fields)}; take the file from the "
-                "original archive"
-            )
-        try:
-            values = [float(part) for part in fields[1:]]
-        except ValueError as error:
-            raise SourceError(
-                f"line {number} of {where}: expected numbers after the file name, found "
-                f"{str(error).partition(': ')[2]}"
-            ) from error
-        name = fields[0]
-        if not name or name in (".", "..") or any(mark in name for mark in "/\\:"):
-            raise SourceError(
-                f"line {number} of {where}: expected a plain file name such as 1.jpg, found "
-                f"{name!r}"
-            )
-        names.append(name)
-        rows.append(number)
-        numbers.append(values)
-    if not names:
+        first_fields.append(line.partition(",")[0].strip())
+        with bad.entry():
+            name, values = _fields(line, f"line {number} of {where}")
+            names.append(name)
+            rows.append(number)
+            numbers.append(values)
+    bad.check_few(len(names))
+    if not first_fields:
         raise SourceError(
             f"expected one line a photo in {where}, found an empty file; take it from the original "
             "archive"
         )
-    table = np.array(numbers)
-    if not np.isfinite(table).all():
-        line_number = rows[int((~np.isfinite(table)).any(axis=1).argmax())]
-        raise SourceError(f"line {line_number} of {where}: expected finite numbers")
-    return _Lines(names, table, rows)
+    return _Lines(first_fields, names, np.array(numbers), rows)
+
+
+def _fields(line: str, where: str) -> tuple[str, list[float]]:
+    """The file name and the numbers of a line."""
+    fields = [part.strip() for part in line.split(",")]
+    if len(fields) != _FIELDS:
+        raise SourceError(
+            f"{where}: expected {_FIELDS} fields (file name, width, height, number of hands, "
+            f"21 × x, y), found {len(fields)}; take the file from the original archive"
+        )
+    try:
+        values = [float(part) for part in fields[1:]]
+    except ValueError as error:
+        raise SourceError(
+            f"{where}: expected numbers after the file name, found {str(error).partition(': ')[2]}"
+        ) from error
+    name = fields[0]
+    if not name or name in (".", "..") or any(mark in name for mark in "/\\:"):
+        raise SourceError(f"{where}: expected a plain file name such as 1.jpg, found {name!r}")
+    if not np.isfinite(values).all():
+        raise SourceError(f"{where}: expected finite numbers")
+    return name, values
 
 
 def _table(lines: _Lines, native: str) -> HandTable:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -21,8 +21,11 @@ from handbench.errors import SourceError
 from handbench.files import describe_names
 from handbench.hand import OCCLUDED, UNLABELLED, VISIBILITY_UNKNOWN, VISIBLE
 from handbench.sources.archive import Folder
+from handbench.sources.bad_entries import BadEntries
+from handbench.sources.block import SampleBlock
 from handbench.sources.manifest import Manifest
 from handbench.sources.manifest import names as manifest_names
+from handbench.sources.origin import Origin, joined
 from handbench.sources.table import HandTable, TableSource
 
 
@@ -56,7 +59,7 @@ class SplitBlocks:
         block_of_photo: dict[str, int] = {}
         chosen: dict[str, list[int]] = {}
         whole.ids["sequence_id"] = []
-        for row, photo in enumerate(whole.ids["image_id"]):
+        for row, photo in enumerate(photos_of(whole)):
             block = block_of_photo.setdefault(photo, row // self.block_size)
             whole.ids["sequence_id"].append(f"block-{block:05d}")
             chosen.setdefault(self.split_of(block), []).append(row)
@@ -70,19 +73,22 @@ class OwnTable:
     Attributes
     ----------
     hands
-        Its usable hands; `ids` holds ``image_id``.
+        Its usable hands; `ids` holds ``image_id`` unless every hand has an image of its own.
     boxed
         Every hand came with a box.
     notes
         Sentences the user should read.
     dropped
         Why → how many entries were left out.
+    origin
+        Where the file is an export of ours: of what; else None.
     """
 
     hands: HandTable
     boxed: bool
     notes: list[str] = field(default_factory=list)
     dropped: dict[str, int] = field(default_factory=dict)
+    origin: Origin | None = None
 
 
 class OwnData(TableSource):
@@ -99,7 +105,9 @@ class OwnData(TableSource):
     blocks
         Cut the one file into splits by runs of consecutive annotations.
     read
-        Parses one label file.
+        Parses one label file, and gives account of its malformed entries.
+    lenient
+        Leave these out; see :class:`handbench.sources.block.Source`.
 
     Raises
     ------
@@ -113,10 +121,14 @@ class OwnData(TableSource):
         images_dir: Path,
         manifest: Manifest,
         blocks: SplitBlocks | None,
-        read: Callable[[Path], OwnTable],
+        read: Callable[[Path, BadEntries], OwnTable],
+        *,
+        lenient: bool = False,
     ) -> None:
         unit = "sequence_id" if blocks else None
-        super().__init__(manifest, Folder(images_dir), {}, split_unit=unit, cluster_unit=unit)
+        super().__init__(
+            manifest, Folder(images_dir), {}, split_unit=unit, cluster_unit=unit, lenient=lenient
+        )
         self._annotations = dict(annotations)
         if blocks is not None and len(annotations) > 1:
             raise SourceError(
@@ -129,8 +141,13 @@ class OwnData(TableSource):
                 "--images-dir"
             )
         boxed = True
+        origins = []
         for split, path in annotations.items():
-            table = read(path)
+            bad = BadEntries(lenient=lenient)
+            table = read(path, bad)
+            # Nobody knows into which of the cut splits a malformed entry would have gone.
+            self.bad[split if blocks is None else ""] = bad.sentences
+            origins.append(table.origin)
             boxed = boxed and table.boxed
             self.notes += table.notes
             for reason, count in table.dropped.items():
@@ -143,6 +160,29 @@ class OwnData(TableSource):
         if not boxed:
             self.notes.append("not every annotation has a bbox: boxes are those of the keypoints")
             self._box_keypoints()
+        self._take_over(origins, keep_units=blocks is not None)
+
+    def _take_over(self, origins: Sequence[Origin | None], *, keep_units: bool) -> None:
+        """Be what exports say they are, if they are all of one dataset."""
+        origin = joined(origins)
+        if origin is None:
+            if any(origins):
+                self.notes.append(
+                    "the label files are not exports of one dataset: boxes, units and terms are "
+                    "those of one's own data"
+                )
+            return
+        self.manifest = origin.manifest(self.manifest)
+        self.box_source = origin.box_source
+        self._attributes = origin.column_attributes()
+        if not keep_units:
+            self.split_unit, self.cluster_unit = origin.split_unit, origin.cluster_unit
+
+    def blocks(
+        self, split: str, extras: frozenset[str] = frozenset(), limit: int | None = None
+    ) -> Iterator[SampleBlock]:
+        """Rows of `split` in order; masks come along where the label file names them."""
+        return super().blocks(split, extras | {"mask"}, limit)
 
     def _box_keypoints(self) -> None:
         for split, hands in self._tables.items():
@@ -157,7 +197,7 @@ class OwnData(TableSource):
             self.notes.append(f"left out: {count:,} × {reason}")
 
     def _note_shared_photos(self) -> None:
-        photos = {split: set(hands.ids["image_id"]) for split, hands in self._tables.items()}
+        photos = {split: set(photos_of(hands)) for split, hands in self._tables.items()}
         for one, other in itertools.combinations(photos, 2):
             shared = photos[one] & photos[other]
             if shared:
@@ -208,6 +248,11 @@ def visibility_of(flags: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
     speaks_of_occlusion = bool((flags == 2).any()) and bool(np.isin(flags, (0, 1, 2)).all())
     meaning = np.where(flags == 2, VISIBLE, OCCLUDED) if speaks_of_occlusion else VISIBILITY_UNKNOWN
     return np.where(labelled, meaning, UNLABELLED).astype(np.uint8)
+
+
+def photos_of(hands: HandTable) -> list[str]:
+    """The photo of every hand: its ``image_id``, else the name of its image."""
+    return hands.ids.get("image_id") or [stem(name) for name in hands.file_name]
 
 
 def slashes(file_name: str) -> str:

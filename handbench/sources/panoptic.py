@@ -20,6 +20,7 @@ from handbench.errors import SourceError
 from handbench.files import describe_names, parse_json, sha256_bytes
 from handbench.hand import NUM_JOINTS, UNLABELLED, VISIBILITY_UNKNOWN, to_canonical
 from handbench.sources.archive import RawFiles, open_raw
+from handbench.sources.bad_entries import BadEntries
 from handbench.sources.image_sizes import image_sizes
 from handbench.sources.manifest import Manifest
 from handbench.sources.own_data import is_below, sample_ids, slashes, stem
@@ -86,9 +87,11 @@ class _Hand:
 class _Reader:
     """Reads the parts of one source, and keeps account of what was left out."""
 
-    def __init__(self, raw: RawFiles, manifest: Manifest) -> None:
+    def __init__(self, raw: RawFiles, manifest: Manifest, *, lenient: bool) -> None:
         self.raw = raw
         self.manifest = manifest
+        self.lenient = lenient
+        self.bad: dict[str, list[str]] = {}
         self.notes: list[str] = []
         self.dropped: Counter[str] = Counter()
         self.counts: dict[str, int] = {}
@@ -100,7 +103,9 @@ class _Reader:
         hands: dict[str, list[_Hand]] = {}
         for part, (split, _) in _PARTS.items():
             if self.raw.has(part):
-                found = self._multiview() if part == _MULTIVIEW else self._folder(part)
+                bad = BadEntries(lenient=self.lenient)
+                found = self._multiview(bad) if part == _MULTIVIEW else self._folder(part, bad)
+                self.bad.setdefault(split, []).extend(bad.sentences)
                 hands.setdefault(split, []).extend(found)
         if not hands:
             found_names = self.raw.listing("")
@@ -121,7 +126,7 @@ class _Reader:
 
     # -- one JSON file an image ---------------------------------------------------------------
 
-    def _folder(self, part: str) -> list[_Hand]:
+    def _folder(self, part: str, bad: BadEntries) -> list[_Hand]:
         """Manual or synthetic hands, by file name."""
         names = [name for name in self.raw.listing(part) if not name.startswith(".")]
         labels = {name[:-5] for name in names if name.endswith(".json")}
@@ -143,18 +148,23 @@ class _Reader:
         self.counts[part] = len(labels)
         self.label_files += [f"{part}/{name}.json" for name in sorted(labels)]
         hands = []
+        partial = 0
         for number, name in enumerate(sorted(labels)):
-            hand = self._labelled_file(part, name, number)
-            if hand is None:
-                self.dropped[f"label of {part} without {NUM_JOINTS} points"] += 1
-            else:
-                hands.append(hand)
+            text = self.raw.read(f"{part}/{name}.json")
+            with bad.entry():
+                hand = self._labelled_file(part, name, number, text)
+                if hand is None:
+                    partial += 1
+                else:
+                    hands.append(hand)
+        bad.check_few(len(hands) + partial)
+        if partial:
+            self.dropped[f"label of {part} without {NUM_JOINTS} points"] += partial
         return hands
 
-    def _labelled_file(self, part: str, name: str, number: int) -> _Hand | None:
-        file = f"{part}/{name}.json"
-        where = self.raw.where(file)
-        data = _parsed(self.raw.read(file), where)
+    def _labelled_file(self, part: str, name: str, number: int, text: bytes) -> _Hand | None:
+        where = self.raw.where(f"{part}/{name}.json")
+        data = _parsed(text, where)
         points = data.get("hand_pts") if isinstance(data, dict) else None
         if not isinstance(points, list):
             raise SourceError(
@@ -189,7 +199,7 @@ class _Reader:
 
     # -- one JSON file for all ----------------------------------------------------------------
 
-    def _multiview(self) -> list[_Hand]:
+    def _multiview(self, bad: BadEntries) -> list[_Hand]:
         where = self.raw.where(_LABELS)
         if not self.raw.has(_LABELS):
             raise SourceError(f"expected {where} beside imgs, found no such file; unpack it again")
@@ -202,33 +212,16 @@ class _Reader:
         self.label_files.append(_LABELS)
         hands = []
         for number, entry in enumerate(entries):
-            named = f"entry {number} of {where}"
-            path = entry.get("img_paths") if isinstance(entry, dict) else None
-            if not isinstance(path, str) or not is_below(path) or "joint_self" not in entry:
-                raise SourceError(
-                    f"{named}: expected img_paths (a path below {_MULTIVIEW}) and joint_self; is "
-                    "this CMU Panoptic HandDB?"
-                )
-            path = slashes(path)
+            with bad.entry():
+                hands.append(_multiview_hand(entry, number, f"entry {number} of {where}"))
+        bad.check_few(len(hands))
+        for hand in hands:
+            path = hand.file_name.removeprefix(f"{_MULTIVIEW}/")
             if path not in images:
                 raise SourceError(
-                    f"{named} names {path}, found no such file in {self.raw.path}/{_MULTIVIEW}; "
-                    "unpack the original archive again"
+                    f"{hand.where} names {path}, found no such file in {self.raw.path}/{_MULTIVIEW}"
+                    "; unpack the original archive again"
                 )
-            height, width = entry.get("img_height"), entry.get("img_width")
-            stated = isinstance(height, int) and isinstance(width, int)
-            hands.append(
-                _Hand(
-                    file_name=f"{_MULTIVIEW}/{path}",
-                    number=number,
-                    where=named,
-                    points=_points(entry["joint_self"], "joint_self", named),
-                    is_right=-1,
-                    image_id=stem(f"{_MULTIVIEW}/{path}"),
-                    sequence_id=_MULTIVIEW,
-                    size=(height, width) if stated else None,
-                )
-            )
         # Hands of one image follow each other; all else stays as it was.
         first = {hand.file_name: hand.number for hand in reversed(hands)}
         return sorted(hands, key=lambda hand: first[hand.file_name])
@@ -238,12 +231,6 @@ class _Reader:
     def _table(self, hands: list[_Hand], split: str) -> HandTable:
         points = to_canonical(np.stack([hand.points for hand in hands]), self.manifest.joint_order)
         labelled = points[..., 2] == _LABELLED
-        lost = (~np.isfinite(points[..., :2]).all(axis=-1) & labelled).any(axis=1)
-        if lost.any():
-            raise SourceError(
-                f"{hands[int(lost.argmax())].where} labels a point without finite coordinates; "
-                "take the file from the original archive"
-            )
         pixels = np.where(labelled[..., None], points[..., :2], np.nan)
         box = keypoint_box(pixels, labelled)
         sizes = self._sizes(hands)
@@ -275,7 +262,7 @@ class _Reader:
     def _sizes(self, hands: list[_Hand]) -> npt.NDArray[np.int32]:
         """(N, 2) height, width in px: as stated, else from the image."""
         unsaid = [hand.file_name for hand in hands if hand.size is None]
-        known = dict(zip(unsaid, image_sizes(self.raw, unsaid).tolist()))
+        known = dict(zip(unsaid, image_sizes(self.raw, unsaid, lenient=self.lenient).tolist()))
         sizes = [hand.size or known[hand.file_name] for hand in hands]
         return np.array(sizes, dtype=np.int32).reshape(-1, 2)
 
@@ -320,7 +307,7 @@ class Panoptic(TableSource):
         return described
 
 
-def open_source(path: Path, manifest: Manifest) -> Panoptic:
+def open_source(path: Path, manifest: Manifest, *, lenient: bool = False) -> Panoptic:
     """Find and check CMU Panoptic HandDB.
 
     Parameters
@@ -330,6 +317,8 @@ def open_source(path: Path, manifest: Manifest) -> Panoptic:
         all; or the first two as the original zip files.
     manifest
         That of ``panoptic``.
+    lenient
+        Leave out malformed label entries; see :class:`handbench.sources.block.Source`.
 
     Raises
     ------
@@ -341,7 +330,7 @@ def open_source(path: Path, manifest: Manifest) -> Panoptic:
     if path.is_file() and path.suffix == ".tar":
         raise SourceError(f"expected a folder or zip archive, found {path}; unpack it first")
     raw = open_raw(path, [name for name in packed if name.endswith(".zip")])
-    reader = _Reader(raw, manifest)
+    reader = _Reader(raw, manifest, lenient=lenient)
     tables = reader.tables()
     read = {part.partition("/")[0] for part in reader.counts}
     folder = path if path.is_dir() else path.parent
@@ -357,6 +346,8 @@ def open_source(path: Path, manifest: Manifest) -> Panoptic:
         notes=reader.notes,
         dropped=reader.dropped,
         cuts_val=True,
+        lenient=lenient,
+        bad=reader.bad,
     )
 
 
@@ -378,6 +369,28 @@ def _dataset_name(reader: _Reader, tables: dict[str, HandTable]) -> str:
         "beside published rows"
     )
     return name
+
+
+def _multiview_hand(entry: Any, number: int, where: str) -> _Hand:
+    path = entry.get("img_paths") if isinstance(entry, dict) else None
+    if not isinstance(path, str) or not is_below(path) or "joint_self" not in entry:
+        raise SourceError(
+            f"{where}: expected img_paths (a path below {_MULTIVIEW}) and joint_self; is this CMU "
+            "Panoptic HandDB?"
+        )
+    file_name = f"{_MULTIVIEW}/{slashes(path)}"
+    height, width = entry.get("img_height"), entry.get("img_width")
+    stated = isinstance(height, int) and isinstance(width, int)
+    return _Hand(
+        file_name=file_name,
+        number=number,
+        where=where,
+        points=_points(entry["joint_self"], "joint_self", where),
+        is_right=-1,
+        image_id=stem(file_name),
+        sequence_id=_MULTIVIEW,
+        size=(height, width) if stated else None,
+    )
 
 
 def _photo_and_recording(name: str) -> tuple[str, str]:
@@ -413,5 +426,10 @@ def _points(values: Any, name: str, where: str) -> npt.NDArray[np.float64]:
         raise SourceError(
             f"expected {name} of {NUM_JOINTS}×3 numbers (x, y, flag) in {where}, found something "
             "else; take the file from the original archive"
+        )
+    if not np.isfinite(points[points[:, 2] == _LABELLED, :2]).all():
+        raise SourceError(
+            f"{where} labels a point without finite coordinates; take the file from the original "
+            "archive"
         )
     return points

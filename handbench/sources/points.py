@@ -6,7 +6,7 @@ What the columns and arrays mean stands in ``manifests/points.toml``;
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from handbench.errors import SourceError
 from handbench.files import describe_names
 from handbench.hand import UNLABELLED, VISIBILITY_UNKNOWN, to_canonical
 from handbench.sources.archive import Folder
+from handbench.sources.bad_entries import BadEntries
 from handbench.sources.image_sizes import image_sizes
 from handbench.sources.manifest import Manifest
 from handbench.sources.own_data import (
@@ -51,21 +52,11 @@ def open_source(
     name: str | None = None,
     joint_order: Sequence[int] | None = None,
     blocks: SplitBlocks | None = None,
+    lenient: bool = False,
 ) -> OwnData:
-    """Find and check tables of points.
+    """Find and check tables of points: CSV or NPZ files.
 
-    Parameters
-    ----------
-    annotations
-        Split → CSV or NPZ file.
-    images_dir
-        Folder that the files' image names are relative to.
-    manifest
-        That of ``points``.
-    name, joint_order
-        Replace those of the manifest: the dataset's own name and native joint order.
-    blocks
-        Cut the one file into splits by runs of consecutive rows.
+    Parameters are those of :func:`handbench.sources.coco.open_source`; an annotation is a row.
 
     Raises
     ------
@@ -75,23 +66,26 @@ def open_source(
     own = own_manifest(manifest, name, joint_order)
     folder = Folder(Path(images_dir))
 
-    def read(path: Path) -> OwnTable:
-        points = read_points(Path(path))
+    def read(path: Path, bad: BadEntries) -> OwnTable:
+        points = read_points(Path(path), bad)
         if points.by_name and joint_order is not None:
             raise SourceError(
                 f"the columns of {path} name their joints, so that --joint-order has nothing to "
                 "say; leave it out"
             )
-        return _Reading(points, Path(path), folder, own).table()
+        return _Reading(points, Path(path), folder, own, bad).table()
 
-    return OwnData(annotations, Path(images_dir), own, blocks, read)
+    return OwnData(annotations, Path(images_dir), own, blocks, read, lenient=lenient)
 
 
 class _Reading:
     """One file on its way to a table: checks, then what cannot be used is left out."""
 
-    def __init__(self, points: Points, path: Path, folder: Folder, manifest: Manifest) -> None:
+    def __init__(
+        self, points: Points, path: Path, folder: Folder, manifest: Manifest, bad: BadEntries
+    ) -> None:
         self.points = points
+        self.bad = bad
         self.path = path
         self.folder = folder
         self.manifest = manifest
@@ -99,19 +93,20 @@ class _Reading:
         self.dropped: dict[str, int] = {}
 
     def table(self) -> OwnTable:
+        self._leave_out_malformed()
         points = self.points
-        names = self._file_names()
+        names = [slashes(name) for name in points.image]
         keypoints, visibility = self._labels()
         self._note(keypoints, visibility)
         table = HandTable(
-            sample_id=sample_ids(names, range(len(names))),
+            sample_id=sample_ids(names, points.number),
             file_name=names,
             keypoints_2d=keypoints,
             visibility=visibility,
             bbox=keypoint_box(keypoints, visibility != UNLABELLED),
             is_right=points.is_right,
             keypoints_3d=self._joints_3d(),
-            camera=self._camera(),
+            camera=points.camera,
             ids={"image_id": [stem(name) for name in names]},
         )
         # Hands of one image follow each other; all else stays as it was.
@@ -132,50 +127,41 @@ class _Reading:
 
     # -- checks -------------------------------------------------------------------------------
 
-    def _file_names(self) -> list[str]:
-        for name, place in zip(self.points.image, self.points.place):
-            if not is_below(name):
-                raise SourceError(
-                    f"{place}: expected the image as a path below the images folder, found {name!r}"
-                )
-        return [slashes(name) for name in self.points.image]
-
-    def _refuse(self, rows: npt.ArrayLike, what: str) -> None:
-        """Name the first row of which `rows` is true."""
-        if np.any(rows):
-            raise SourceError(f"{self.points.place[int(np.argmax(rows))]} {what}")
+    def _leave_out_malformed(self) -> None:
+        """Keep the rows that mean something."""
+        points = self.points
+        outside = np.array([not is_below(name) for name in points.image], dtype=bool)
+        sound = self.bad.sound(
+            outside,
+            lambda row: (
+                f"{points.place[row]}: expected the image as a path below the images folder, found "
+                f"{points.image[row]!r}"
+            ),
+        )
+        for faulty, what in _malformed(points):
+            sound &= self.bad.sound(
+                sound & faulty,
+                lambda row, what=what: f"{points.place[row]} {what}",  # type: ignore[misc]
+            )
+        self.bad.check_few(int(sound.sum()))
+        if not sound.all():
+            self.points = points.take(np.flatnonzero(sound))
 
     def _labels(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.uint8]]:
         """Keypoints (N, 21, 2) px with NaN where unlabelled, and visibility (N, 21)."""
         order = self.manifest.joint_order
         given = to_canonical(self.points.keypoints, order)
-        self._refuse(np.isinf(given).any(axis=(1, 2)), "has a coordinate that is infinite")
-        known = np.isfinite(given).sum(axis=-1)
-        self._refuse((known == 1).any(axis=1), "has a point with one coordinate; give both or none")
-        absent = (known == 0) | (given == _NO_POINT).all(axis=-1)
         if self.points.flags is None:
-            visibility = np.where(absent, UNLABELLED, VISIBILITY_UNKNOWN).astype(np.uint8)
+            visibility = np.where(_absent(given), UNLABELLED, VISIBILITY_UNKNOWN).astype(np.uint8)
         else:
             flags = to_canonical(self.points.flags, order, axis=-1)
-            unsaid = ~np.isfinite(flags) & ~absent
-            self._refuse(unsaid.any(axis=1), "has a point without v; give 0, 1 or 2")
-            flags = np.where(np.isfinite(flags), flags, 0.0)
-            self._refuse(
-                (absent & (flags > 0)).any(axis=1),
-                "labels a point without coordinates; correct it, or give it v = 0",
-            )
-            visibility = visibility_of(flags)
+            visibility = visibility_of(np.where(np.isfinite(flags), flags, 0.0))
         return np.where((visibility != UNLABELLED)[..., None], given, np.nan), visibility
 
     def _boxes(self) -> npt.NDArray[np.float64] | None:
         """(N, 4) px, NaN in rows without a box; None where no row has one."""
         boxes = self.points.bbox
-        if boxes is None or np.isnan(boxes).all():
-            return None
-        self._refuse(np.isinf(boxes).any(axis=1), "has a box that is infinite")
-        some = np.isnan(boxes).any(axis=1) & ~np.isnan(boxes).all(axis=1)
-        self._refuse(some, "has a part of a box; give all of x, y, w, h or none")
-        return boxes
+        return None if boxes is None or np.isnan(boxes).all() else boxes
 
     def _joints_3d(self) -> npt.NDArray[np.float64] | None:
         if self.points.keypoints_3d is None:
@@ -184,15 +170,6 @@ class _Reading:
         # A joint lacking one coordinate has no place in space.
         whole = np.isfinite(joints).all(axis=-1, keepdims=True)
         return np.where(whole, joints, np.nan)
-
-    def _camera(self) -> npt.NDArray[np.float64] | None:
-        camera = self.points.camera
-        if camera is None:
-            return None
-        sound = np.isfinite(camera).all(axis=(1, 2)) & (camera[:, 2] == (0, 0, 1)).all(axis=1)
-        sound &= (camera[:, 0, 0] > 0) & (camera[:, 1, 1] > 0)
-        self._refuse(~sound, "has no camera of the form fx 0 cx, 0 fy cy, 0 0 1 in px")
-        return camera
 
     # -- what is left out ---------------------------------------------------------------------
 
@@ -206,7 +183,7 @@ class _Reading:
             given = np.isfinite(boxes).all(axis=1)
             flat = given & (boxes[:, 2:] <= 0).any(axis=1)
             spans |= given
-        sizes = image_sizes(self.folder, table.file_name)
+        sizes = image_sizes(self.folder, table.file_name, lenient=self.bad.lenient)
         away = ~inside_image(table.keypoints_2d, sizes).any(axis=1)
         usable = np.ones(len(none), dtype=bool)
         for rows, why in (
@@ -232,3 +209,40 @@ class _Reading:
                 f"{absent:,} of {visibility.size:,} points in {self.path.name} are empty, -1, -1, "
                 "or have v = 0: taken as unlabelled"
             )
+
+
+def _absent(keypoints: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """(N, 21) bool: points without coordinates."""
+    return np.asarray(~np.isfinite(keypoints).any(axis=-1) | (keypoints == _NO_POINT).all(axis=-1))
+
+
+def _malformed(points: Points) -> Iterator[tuple[npt.NDArray[np.bool_], str]]:
+    """(N,) bool of rows that make no sense in one way, and what to say of them, way by way."""
+    given = points.keypoints
+    yield _in_row(np.isinf(given)), "has a coordinate that is infinite"
+    alone = np.isfinite(given).sum(axis=-1) == 1
+    yield _in_row(alone), "has a point with one coordinate; give both or none"
+    if points.flags is not None:
+        absent = _absent(given)
+        unsaid = ~np.isfinite(points.flags) & ~absent
+        yield _in_row(unsaid), "has a point without v; give 0, 1 or 2"
+        nowhere = absent & np.isfinite(points.flags) & (points.flags > 0)
+        yield (
+            _in_row(nowhere),
+            "labels a point without coordinates; correct it, or give it v = 0",
+        )
+    if points.bbox is not None:
+        yield _in_row(np.isinf(points.bbox)), "has a box that is infinite"
+        unknown = np.isnan(points.bbox)
+        some = _in_row(unknown) & ~unknown.all(axis=1)
+        yield some, "has a part of a box; give all of x, y, w, h or none"
+    if points.camera is not None:
+        camera = points.camera
+        faulty = _in_row(~np.isfinite(camera)) | _in_row(camera[:, 2] != (0, 0, 1))
+        faulty |= _in_row(camera[:, (0, 1), (0, 1)] <= 0)
+        yield faulty, "has no camera of the form fx 0 cx, 0 fy cy, 0 0 1 in px"
+
+
+def _in_row(true: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """(N, …) → (N,) bool: anywhere in the row."""
+    return np.asarray(true.reshape(len(true), -1).any(axis=1))

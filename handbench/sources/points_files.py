@@ -18,6 +18,7 @@ import numpy.typing as npt
 from handbench.errors import SourceError
 from handbench.files import describe_names
 from handbench.hand import JOINT_NAMES, NUM_JOINTS
+from handbench.sources.bad_entries import BadEntries
 
 _BOX = ("box_x", "box_y", "box_w", "box_h")
 _SIDES = {"left": 0, "right": 1, "unknown": -1, "": -1}
@@ -44,6 +45,8 @@ class Points:
     ----------
     place
         N words that lead to the row: ``line 7 of a.csv``.
+    number
+        N positions among all rows of the file, from 0.
     image
         N image names.
     keypoints
@@ -65,6 +68,7 @@ class Points:
     """
 
     place: list[str]
+    number: list[int]
     image: list[str]
     keypoints: npt.NDArray[np.float64]
     is_right: npt.NDArray[np.int8]
@@ -75,9 +79,36 @@ class Points:
     by_name: bool = False
     unused: list[str] = field(default_factory=list)
 
+    def take(self, rows: npt.NDArray[np.intp]) -> Points:
+        """The chosen rows, in that order."""
 
-def read_points(path: Path) -> Points:
+        def pick(value: Any) -> Any:
+            return None if value is None else value[rows]
+
+        return Points(
+            place=[self.place[row] for row in rows],
+            number=[self.number[row] for row in rows],
+            image=[self.image[row] for row in rows],
+            keypoints=self.keypoints[rows],
+            is_right=self.is_right[rows],
+            flags=pick(self.flags),
+            bbox=pick(self.bbox),
+            keypoints_3d=pick(self.keypoints_3d),
+            camera=pick(self.camera),
+            by_name=self.by_name,
+            unused=self.unused,
+        )
+
+
+def read_points(path: Path, bad: BadEntries) -> Points:
     """Read one table of points, CSV or NPZ by its suffix.
+
+    Parameters
+    ----------
+    path
+        The file.
+    bad
+        Gives account of rows that are no numbers.
 
     Raises
     ------
@@ -95,7 +126,8 @@ def read_points(path: Path) -> Points:
         raise SourceError(f"cannot read points at {path}: {error.strerror or error}") from error
     if not data.strip():
         raise SourceError(f"expected points at {path}, found an empty file; write it again")
-    points = readers[path.suffix.lower()](data, path)
+    points = readers[path.suffix.lower()](data, path, bad)
+    bad.check_few(len(points.image))
     if not points.image:
         raise SourceError(f"expected a row for every hand in {path}, found none")
     return points
@@ -104,7 +136,7 @@ def read_points(path: Path) -> Points:
 # -- CSV ---------------------------------------------------------------------------------------
 
 
-def _read_csv(data: bytes, path: Path) -> Points:
+def _read_csv(data: bytes, path: Path, bad: BadEntries) -> Points:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -116,15 +148,20 @@ def _read_csv(data: bytes, path: Path) -> Points:
     try:
         columns = _Columns([name.strip() for name in next(table)], path)
         numbers: list[npt.NDArray[np.float64]] = []
-        place, image, sides = [], [], []
+        place, number, image, sides = [], [], [], []
+        count = 0
         for cells in table:
             if not any(cell.strip() for cell in cells):
                 continue
             where = f"line {table.line_num} of {path}"
-            numbers.append(columns.numbers(cells, where))
-            image.append(cells[columns.image].strip())
-            sides.append(columns.side(cells, where))
-            place.append(where)
+            with bad.entry():
+                row, side = columns.numbers(cells, where), columns.side(cells, where)
+                numbers.append(row)
+                sides.append(side)
+                image.append(cells[columns.image].strip())
+                place.append(where)
+                number.append(count)
+            count += 1
     except csv.Error as error:
         raise SourceError(f"line {table.line_num} of {path} is no CSV: {error}") from error
     values = np.array(numbers, dtype=np.float64).reshape(len(numbers), columns.count)
@@ -134,6 +171,7 @@ def _read_csv(data: bytes, path: Path) -> Points:
         flags, values = np.split(values, [NUM_JOINTS], axis=1)
     return Points(
         place=place,
+        number=number,
         image=image,
         keypoints=points.reshape(-1, NUM_JOINTS, 2),
         flags=flags,
@@ -230,7 +268,7 @@ class _Columns:
 # -- NPZ ---------------------------------------------------------------------------------------
 
 
-def _read_npz(data: bytes, path: Path) -> Points:
+def _read_npz(data: bytes, path: Path, bad: BadEntries) -> Points:
     arrays, unused = _arrays(data, path)
     missing = [name for name in ("image", "keypoints") if name not in arrays]
     if missing:
@@ -254,16 +292,23 @@ def _read_npz(data: bytes, path: Path) -> Points:
     if camera is not None and camera.shape == (3, 3):
         camera = np.broadcast_to(camera, (count, 3, 3))
     side = taken.pop("is_right")
-    if side is not None and not np.isin(side, (1, 0, -1)).all():
-        raise SourceError(f"expected is_right in {path} as 1, 0 or -1 (unknown), found others")
-    return Points(
+    if side is None:
+        side = np.full(count, -1.0)
+    sound = bad.sound(
+        ~np.isin(side, (1, 0, -1)),
+        lambda row: (
+            f"row {row}: expected is_right in {path} as 1, 0 or -1 (unknown), found {side[row]:g}"
+        ),
+    )
+    points = Points(
         place=[f"row {row} of {path}" for row in range(count)],
+        number=list(range(count)),
         image=_text(names, path),
         keypoints=_numbers(
             arrays["keypoints"], (count, NUM_JOINTS, 2), f"keypoints in {path} (v in visibility)"
         ),
         flags=taken["visibility"],
-        is_right=np.full(count, -1, np.int8) if side is None else side.astype(np.int8),
+        is_right=np.where(sound, side, -1).astype(np.int8),
         bbox=taken["bbox"],
         keypoints_3d=taken["keypoints_3d"],
         camera=None
@@ -271,6 +316,7 @@ def _read_npz(data: bytes, path: Path) -> Points:
         else _numbers(camera, (count, 3, 3), f"camera in {path}, or (3, 3),"),
         unused=unused,
     )
+    return points if sound.all() else points.take(np.flatnonzero(sound))
 
 
 def _arrays(data: bytes, path: Path) -> tuple[dict[str, npt.NDArray[Any]], list[str]]:

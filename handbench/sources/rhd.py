@@ -7,7 +7,7 @@ Zimmermann and Brox, ICCV 2017; lmb-freiburg/hand3d (create_binary_db.py, Binary
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from handbench.hand import NUM_JOINTS, OCCLUDED, UNLABELLED, VISIBLE, to_canonic
 from handbench.images import decode, encode_mask
 from handbench.pickles import load_pickle
 from handbench.sources.archive import RawFiles, open_raw
+from handbench.sources.bad_entries import BadEntries
 from handbench.sources.block import SampleBlock
 from handbench.sources.manifest import Manifest
 from handbench.sources.table import HandTable, TableSource
@@ -41,12 +42,14 @@ _RECORD = {"xyz": (2 * NUM_JOINTS, 3), "uv_vis": (2 * NUM_JOINTS, 3), "K": (3, 3
 
 @dataclass
 class _Records:
-    """What one label file says about its N images, in native joints.
+    """What one label file says about the N images that it describes well, in native joints.
 
     Attributes
     ----------
     where
         Names the file in messages.
+    entries
+        How many images it describes, well or not.
     number
         N native ids, ascending.
     xyz
@@ -60,6 +63,7 @@ class _Records:
     """
 
     where: str
+    entries: int
     number: list[int]
     xyz: npt.NDArray[np.float64]
     uv: npt.NDArray[np.float64]
@@ -70,17 +74,19 @@ class _Records:
 class RHD(TableSource):
     """An RHD folder or its archive, found and checked; make one with :func:`open_source`."""
 
-    def __init__(self, raw: RawFiles, manifest: Manifest) -> None:
-        super().__init__(manifest, raw, {}, cuts_val=True)
+    def __init__(self, raw: RawFiles, manifest: Manifest, *, lenient: bool = False) -> None:
+        super().__init__(manifest, raw, {}, cuts_val=True, lenient=lenient)
         short = []
         for top in ("", f"{_TOP}/"):
             for split, facts in manifest.splits.items():
-                records = self._open_native(top, facts.native)
+                bad = BadEntries(lenient=lenient)
+                records = self._open_native(top, facts.native, bad)
                 if records is None:
                     continue
+                self.bad[split] = bad.sentences
                 self._tables[split] = self._hands(top, facts.native, records)
-                if len(records.number) != facts.annotations:
-                    found = f"{len(records.number):,} of {facts.annotations:,} images"
+                if records.entries != facts.annotations:
+                    found = f"{records.entries:,} of {facts.annotations:,} images"
                     short.append(f"{facts.native} has {found}")
             if self._tables:
                 break
@@ -101,7 +107,7 @@ class RHD(TableSource):
 
     # -- finding and checking -----------------------------------------------------------------
 
-    def _open_native(self, top: str, native: str) -> _Records | None:
+    def _open_native(self, top: str, native: str, bad: BadEntries) -> _Records | None:
         labels = f"{top}{native}/anno_{native}.pickle"
         images = self._images(f"{top}{native}/color")
         if not self._files.has(labels):
@@ -112,10 +118,9 @@ class RHD(TableSource):
                 )
             return None
         where = self._files.where(labels)
-        records = _parse(
-            load_pickle(self._files.read(labels), "RHD labels", where, SourceError), where
-        )
-        self._check_images(f"{top}{native}/color", images, records)
+        data = load_pickle(self._files.read(labels), "RHD labels", where, SourceError)
+        records = _parse(data, where, bad)
+        self._check_images(f"{top}{native}/color", images, data, where)
         self._label_files.append(labels)
         return records
 
@@ -123,8 +128,10 @@ class RHD(TableSource):
         names = self._files.listing(folder) if self._files.has(folder) else []
         return {name for name in names if name.endswith(".png") and not name.startswith(".")}
 
-    def _check_images(self, folder: str, found: set[str], records: _Records) -> None:
-        expected = {f"{number:05d}.png" for number in records.number}
+    def _check_images(
+        self, folder: str, found: set[str], numbers: Iterable[int], where: str
+    ) -> None:
+        expected = {f"{number:05d}.png" for number in numbers}
         if not found:
             raise SourceError(
                 f"expected images in {self._files.where(folder)}, found none; unpack the archive "
@@ -140,7 +147,7 @@ class RHD(TableSource):
                 if names
             ]
             raise SourceError(
-                f"{records.where} has {len(expected):,} records, so {self._files.where(folder)} "
+                f"{where} has {len(expected):,} records, so {self._files.where(folder)} "
                 f"should hold their images and no others; {'; '.join(parts)}"
             )
 
@@ -233,21 +240,18 @@ class RHD(TableSource):
         native = self.manifest.splits[split].native
         if "mask" in extras and self._tables[split].mask_name is None:
             self.notes.append(f"{native} has no mask: no {native}/mask in the source")
-        for block in super().blocks(split, extras, limit):
-            if block.masks is not None:
-                block.masks = [
-                    _hand_mask(data, right, size, f"the mask of {name}")
-                    for data, right, size, name in zip(
-                        block.masks,
-                        block.is_right.tolist(),
-                        block.image_size.tolist(),
-                        block.sample_id,
-                    )
-                ]
-            yield block
+        yield from super().blocks(split, extras, limit)
+
+    def _read_mask(self, part: HandTable, row: int) -> bytes:
+        return _hand_mask(
+            super()._read_mask(part, row),
+            int(part.is_right[row]),
+            self.manifest.image_size,
+            f"the mask of {part.sample_id[row]}",
+        )
 
 
-def open_source(path: Path, manifest: Manifest) -> RHD:
+def open_source(path: Path, manifest: Manifest, *, lenient: bool = False) -> RHD:
     """Find and check RHD.
 
     Parameters
@@ -256,13 +260,16 @@ def open_source(path: Path, manifest: Manifest) -> RHD:
         Folder ``RHD_published_v2``, the folder that holds it, or ``RHD_v1-1.zip``.
     manifest
         That of ``rhd``.
+    lenient
+        Leave out malformed label entries; see :class:`handbench.sources.block.Source`.
 
     Raises
     ------
     SourceError
         If what is there is not RHD, or its parts do not fit together; one sentence.
     """
-    return RHD(open_raw(Path(path), [archive.file for archive in manifest.archives]), manifest)
+    raw = open_raw(Path(path), [archive.file for archive in manifest.archives])
+    return RHD(raw, manifest, lenient=lenient)
 
 
 def _file(top: str, stem: str, kind: str) -> str:
@@ -270,30 +277,32 @@ def _file(top: str, stem: str, kind: str) -> str:
     return f"{top}{native}/{kind}/{number}.png"
 
 
-def _parse(data: Any, where: str) -> _Records:
+def _parse(data: Any, where: str, bad: BadEntries) -> _Records:
     """A label file's dictionary as arrays, checked."""
     if not isinstance(data, dict) or not data:
         found = "an empty one" if isinstance(data, dict) else type(data).__name__
         raise SourceError(
             f"expected a dictionary with one record an image in {where}, found {found}"
         )
-    for number, record in data.items():
+    for number in data:
         if type(number) is not int or number < 0:
             raise SourceError(f"expected image numbers as keys of {where}, found {number!r:.40}")
-        missing = [key for key in _RECORD if not isinstance(record, dict) or key not in record]
-        if missing:
-            raise SourceError(
-                f"record {number} of {where} has no {missing[0]!r}: expected xyz, uv_vis and K"
-            )
-    numbers = sorted(data)
-    columns = {key: _column(data, numbers, key, where) for key in _RECORD}
+    columns = {key: np.empty((len(data), *shape)) for key, shape in _RECORD.items()}
+    numbers: list[int] = []
+    for number in sorted(data):
+        with bad.entry():
+            for key, array in _arrays(data[number], f"record {number} of {where}").items():
+                columns[key][len(numbers)] = array
+            numbers.append(number)
+    columns = {key: column[: len(numbers)] for key, column in columns.items()}
     hands = (len(numbers), 2, NUM_JOINTS)
     xyz, uv_vis = columns["xyz"].reshape(*hands, 3), columns["uv_vis"].reshape(*hands, 3)
     seen = uv_vis[..., 2] == 1
     camera = columns["K"]
     focal = camera[:, (0, 1), (0, 1)]
     lost = seen & ~(np.isfinite(xyz) & np.isfinite(uv_vis)).all(axis=-1)
-    for what, bad in (
+    sound = np.ones(len(numbers), dtype=bool)
+    for what, faulty in (
         ("0 or 1 as third column of uv_vis", ~np.isin(uv_vis[..., 2], (0, 1)).all(axis=(1, 2))),
         ("finite coordinates of visible joints", lost.any(axis=(1, 2))),
         (
@@ -303,32 +312,43 @@ def _parse(data: Any, where: str) -> _Records:
             | (camera[:, 2] != (0, 0, 1)).any(axis=1),
         ),
     ):
-        if bad.any():
-            raise SourceError(
-                f"record {numbers[int(bad.argmax())]} of {where}: expected {what}, found something "
-                f"else ({int(bad.sum()):,} such records); take the file from the original archive"
-            )
-    return _Records(where, numbers, xyz, uv_vis[..., :2], seen, camera)
+        sound &= bad.sound(
+            sound & faulty,
+            lambda row, what=what: (  # type: ignore[misc]
+                f"record {numbers[row]} of {where}: expected {what}, found something else; take "
+                "the file from the original archive"
+            ),
+        )
+    bad.check_few(int(sound.sum()))
+    return _Records(
+        where=where,
+        entries=len(data),
+        number=[number for number, fine in zip(numbers, sound.tolist()) if fine],
+        xyz=xyz[sound],
+        uv=uv_vis[sound][..., :2],
+        seen=seen[sound],
+        camera=camera[sound],
+    )
 
 
-def _column(
-    data: dict[int, dict[str, Any]], numbers: Sequence[int], key: str, where: str
-) -> npt.NDArray[np.float64]:
-    """The arrays under `key` of all records, (N, …)."""
-    shape = _RECORD[key]
-    column = np.empty((len(numbers), *shape))
-    for row, number in enumerate(numbers):
+def _arrays(record: Any, where: str) -> dict[str, npt.NDArray[np.float64]]:
+    """The arrays of a record by key, in the shapes of `_RECORD`."""
+    missing = [key for key in _RECORD if not isinstance(record, dict) or key not in record]
+    if missing:
+        raise SourceError(f"{where} has no {missing[0]!r}: expected xyz, uv_vis and K")
+    arrays = {}
+    for key, shape in _RECORD.items():
         try:
-            value = np.asarray(data[number][key], dtype=np.float64)
+            array = np.asarray(record[key], dtype=np.float64)
         except (TypeError, ValueError):
-            value = np.empty(0)
-        if value.shape != shape:
+            array = np.empty(0)
+        if array.shape != shape:
             raise SourceError(
-                f"record {number} of {where}: expected {shape[0]}×{shape[1]} numbers as {key}, "
-                "found something else; take the file from the original archive"
+                f"{where}: expected {shape[0]}×{shape[1]} numbers as {key}, found something else; "
+                "take the file from the original archive"
             )
-        column[row] = value
-    return column
+        arrays[key] = array
+    return arrays
 
 
 def _hand_mask(data: bytes, is_right: int, size: Sequence[int], where: str) -> bytes:

@@ -18,6 +18,7 @@ from handbench.errors import SourceError
 from handbench.hand import UNLABELLED
 from handbench.images import read_images
 from handbench.sources.archive import RawFiles
+from handbench.sources.bad_entries import read_masks
 from handbench.sources.block import SampleBlock
 from handbench.sources.manifest import Manifest
 
@@ -55,6 +56,8 @@ class HandTable:
         Optional columns of the format by name, N rows each.
     mask_name
         N mask images below the root of the source; or None.
+    cut
+        How the images were cut before: see :class:`~handbench.sources.block.SampleBlock`.
     """
 
     sample_id: list[str]
@@ -69,6 +72,7 @@ class HandTable:
     ids: dict[str, list[str]] = field(default_factory=dict)
     extra: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
     mask_name: list[str] | None = None
+    cut: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.sample_id)
@@ -102,7 +106,7 @@ class TableSource:
         Names of the label files below the root, for provenance.
     name
         Dataset name for results; the manifest's by default.
-    notes, dropped
+    notes, dropped, lenient, bad
         See :class:`~handbench.sources.block.Source`.
     box_source, split_unit, cluster_unit
         The manifest's by default.
@@ -127,6 +131,8 @@ class TableSource:
         cluster_unit: str | None = None,
         cuts_val: bool = False,
         attributes: Mapping[str, dict[str, Any]] | None = None,
+        lenient: bool = False,
+        bad: Mapping[str, list[str]] | None = None,
     ) -> None:
         self.manifest = manifest
         self.name = name or manifest.name
@@ -137,7 +143,8 @@ class TableSource:
         self.split_unit = split_unit or manifest.split_unit
         self.cluster_unit = cluster_unit or manifest.cluster_unit
         self.cuts_val = cuts_val
-        self.lenient = False
+        self.lenient = lenient
+        self.bad = dict(bad or {})
         self._files = files
         self._tables = dict(tables)
         self._label_files = list(label_files)
@@ -171,9 +178,11 @@ class TableSource:
             for row in np.flatnonzero(_of_wrong_size(sizes, part)).tolist():
                 sizes[row], images[row] = 0, b""
         self._check_sizes(sizes, part)
-        masks = None
+        masks, faults = None, None
         if "mask" in extras and part.mask_name is not None:
-            masks = [self._files.read(name) for name in part.mask_name]
+            masks, faults = read_masks(
+                lambda row: self._read_mask(part, row), len(part), lenient=self.lenient
+            )
         valid = part.visibility != UNLABELLED
         valid_3d = np.zeros_like(valid)
         if part.keypoints_3d is not None:
@@ -193,7 +202,13 @@ class TableSource:
             masks=masks,
             ids=part.ids,
             extra=part.extra,
+            cut=part.cut,
+            faults=faults,
         )
+
+    def _read_mask(self, part: HandTable, row: int) -> bytes:
+        """The mask of a row that has one; readers of other masks than ours translate it here."""
+        return self._files.read((part.mask_name or [])[row])
 
     def _check_sizes(self, found: npt.NDArray[np.int32], part: HandTable) -> None:
         wrong = _of_wrong_size(found, part)

@@ -1,8 +1,8 @@
 """Values worked out by hand beforehand: what the references must give before others are compared.
 
-The same error at every joint of every sample; a mirrored hand; one joint's similarity; unequal
-numbers of labels. The decoders' known answers are in ``tests/models/test_models_heatmaps.py``,
-those of the vectorised functions in ``tests/test_metrics.py``.
+Each answer stands once: what the vectorised functions have to give is worked out in
+``tests/test_metrics.py``, and the references are held to these functions here; the decoders' known
+answers are in ``tests/models/test_models_heatmaps.py``.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import pytest
 from reference import alignment, auc3d, freihand, interhand, mmpose, oks, pixels
 from reference.joint_errors import Floats, JointErrors
 
+from handbench import metrics
+
 HANDS = 3
 
 
@@ -24,68 +26,32 @@ def offset(error: float, dimensions: int) -> tuple[Floats, Floats]:
     return truth, truth + np.eye(dimensions)[0] * error
 
 
-@pytest.mark.parametrize(
-    ("error_px", "mmpose_auc", "zb2d_auc"),
-    [
-        (0, 0.95, 1.0),
-        (1, 0.95, 0.97368),
-        (2, 0.90, 0.92105),
-        (5, 0.80, 0.81579),
-        (10, 0.65, 0.65789),
-        (20, 0.30, 0.34211),
-        (29, 0.00, 0.02632),
-    ],
-)
-def test_areas_in_pixels(error_px: float, mmpose_auc: float, zb2d_auc: float) -> None:
-    truth, prediction = offset(error_px, 2)
+@pytest.mark.parametrize("error", [0, 0.2, 1, 2, 3, 5, 7.3, 10, 20, 29, 31, 33.3, 49, 49.9])
+def test_areas_are_those_worked_out_for_the_metrics(error: float) -> None:
+    """The answers themselves stand once, in ``tests/test_metrics.py``."""
+    same = np.full((HANDS, 21), float(error))
+    truth, prediction = offset(error, 2)
     everywhere = np.ones((HANDS, 21), dtype=bool)
-    assert mmpose.auc(prediction, truth, everywhere) == pytest.approx(mmpose_auc, abs=1e-9)
-    assert mmpose.epe(prediction, truth, everywhere) == error_px
+    area = metrics.auc(same, 0, 30, rule="left", n=20, cmp="lt")
+    assert mmpose.auc(prediction, truth, everywhere) == pytest.approx(area, abs=1e-9)
+    assert mmpose.epe(prediction, truth, everywhere) == pytest.approx(error)
+    area = metrics.auc(same, 0, 30, rule="trapz", n=20)
     scores = pixels.zb2d(prediction, truth, everywhere)
-    assert scores == pytest.approx(
-        {"mean": error_px, "median": error_px, "auc": zb2d_auc}, abs=5e-6
-    )
-
-
-@pytest.mark.parametrize(
-    ("error_mm", "freihand_auc", "percent_of_101"),
-    [
-        (0, 1.0, 100),
-        (3, 0.94444, 94.5),
-        (5, 0.90404, 90.5),
-        (10, 0.80303, 80.5),
-        (20, 0.60101, 60.5),
-        (49, 0.01515, 2.5),
-    ],
-)
-def test_areas_in_millimetres(error_mm: float, freihand_auc: float, percent_of_101: float) -> None:
-    scores = freihand.keypoint_scores(*(list(hands / 1000) for hands in offset(error_mm, 3)))
-    assert scores["kp"] == pytest.approx(error_mm)
-    assert scores["kp_auc"] == pytest.approx(freihand_auc, abs=5e-6)
+    assert scores == pytest.approx({"mean": error, "median": error, "auc": area}, abs=1e-9)
+    scores = freihand.keypoint_scores(*(list(hands / 1000) for hands in offset(error, 3)))
+    assert scores["kp"] == pytest.approx(error)
+    assert scores["kp_auc"] == pytest.approx(metrics.auc(same, 0, 50, rule="trapz", n=100))
     assert scores["kp_root_auc"] == 1.0
     collected = JointErrors(1)
-    for truth, prediction in zip(*offset(error_mm, 3)):
+    for truth, prediction in zip(*offset(error, 3)):
         collected.add(truth[:1], prediction[:1])
-    assert 100 * collected.auc(0.0, 50.0, 101) == pytest.approx(percent_of_101)
-
-
-@pytest.mark.parametrize("error_mm", [0.2, 7.3, 33.3, 49.9])
-def test_freihand_area_in_closed_form(error_mm: float) -> None:
-    scores = freihand.keypoint_scores(*(list(hands / 1000) for hands in offset(error_mm, 3)))
-    reached = math.ceil(error_mm / (50 / 99))
-    assert scores["kp_auc"] == pytest.approx((99.5 - reached) / 99)
-
-
-@pytest.mark.parametrize(
-    ("error_mm", "value"),
-    [(0, 1.0), (3, 1.0), (5, 1.0), (10, 1.0), (20, 1.0), (31, 0.63333), (49, 0.03333)],
-)
-def test_areas_from_20_to_50(error_mm: float, value: float) -> None:
-    truth, prediction = offset(error_mm, 3)
+    area = metrics.auc(same, 0, 50, rule="trapz", n=101, avg="pool")
+    assert collected.auc(0.0, 50.0, 101) == pytest.approx(area)
+    truth, prediction = offset(error, 3)
     prediction[:, 0] = 0.0
     # The wrist is given and always right; the other 20 joints are off.
-    expected = (20 * value + 1) / 21
-    assert auc3d.root_given(list(truth), list(prediction), 16) == pytest.approx(expected, abs=5e-6)
+    area = (20 * metrics.auc(same, 20, 50, rule="trapz", n=16) + 1) / 21
+    assert auc3d.root_given(list(truth), list(prediction), 16) == pytest.approx(area)
 
 
 @pytest.mark.parametrize(
@@ -95,33 +61,24 @@ def test_similarity_of_one_joint(sigma: float, value: float) -> None:
     assert oks.similarity(5.0, sigma, 10_000.0) == pytest.approx(value, abs=5e-6)
 
 
-def test_a_mirrored_hand_fits_only_where_reflections_are_allowed() -> None:
-    errors = []
-    for seed in range(40):
-        truth = np.random.default_rng(seed).normal(size=(21, 3))
-        mirrored = truth * [-1.0, 1.0, 1.0]
-        np.testing.assert_allclose(alignment.official(truth, mirrored), truth, atol=1e-7)
-        fitted = alignment.proper(truth, mirrored)
-        errors.append(np.linalg.norm(fitted - truth, axis=1).mean())
-    # 1.37 was published for one unknown seed.
-    assert 0.5 < min(errors) < 1.37 < max(errors) < 2.0
-
-
 def test_mean_of_joints_and_pool_differ_with_unequal_labels() -> None:
+    """By joint and pooled, as ``tests/test_metrics.py`` has worked it out."""
     truth = np.zeros((2, 2, 2))
     prediction = np.array([[[1.0, 0.0], [100.0, 0.0]], [[1.0, 0.0], [0.0, 0.0]]])
     mask = np.array([[True, True], [True, False]])
-    assert mmpose.pck(prediction, truth, mask, 10.0, np.ones((2, 2))) == 0.5
-    assert mmpose.epe(prediction, truth, mask) == 34.0
+    errors = np.array([[1.0, 100.0], [1.0, np.nan]])
+    by_joint = metrics.pck(errors, 10, avg="joint")
+    assert mmpose.pck(prediction, truth, mask, 10.0, np.ones((2, 2))) == by_joint
+    assert mmpose.epe(prediction, truth, mask) == metrics.epe(errors, avg="pool")
     collected = JointErrors(2)
     for t, p, seen in zip(truth, prediction, mask):
         collected.add(t, p, seen.tolist())
-    assert collected.mean_pck(10.0) == 0.5
-    assert collected.mean() == 50.5
+    assert collected.mean_pck(10.0) == by_joint
+    assert collected.mean() == metrics.epe(errors, avg="joint")
     pooled = JointErrors(1)
     for distance in (1.0, 1.0, 100.0):
         pooled.add(np.zeros((1, 2)), np.array([[distance, 0.0]]))
-    assert pooled.mean_pck(10.0) == pytest.approx(0.6667, abs=5e-5)
+    assert pooled.mean_pck(10.0) == pytest.approx(metrics.pck(errors, 10, avg="pool"))
 
 
 def test_boxes_of_zero_are_dropped_and_negative_ones_are_always_right() -> None:
@@ -173,10 +130,8 @@ def test_a_mesh_of_another_topology_loses_its_size() -> None:
     np.testing.assert_allclose(moved, expected, atol=1e-7)
 
 
-def test_official_alignment_of_zeros_is_the_centre() -> None:
+def test_scale_and_wrist_of_zeros_is_the_wrist() -> None:
     truth = np.random.default_rng(0).normal(size=(21, 3))
-    moved = alignment.official(truth, np.zeros((21, 3)))
-    np.testing.assert_allclose(moved, truth.mean(axis=0) + 0 * truth, atol=1e-12)
     kept = alignment.scale_and_wrist(truth, np.zeros((21, 3)), 0, 9)
     np.testing.assert_array_equal(kept, truth[0] + 0 * truth)
 

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from generators.scored import make_truth
+from generators.scored import make_predictions, make_truth
 from generators.tiny_hdf5 import write_tiny
 from generators.truth_file import write_truth
 
@@ -410,6 +410,59 @@ def test_what_the_reader_found_is_told(tmp_path: Path, data_3d: Path) -> None:
     result = run(path, "--data", data_3d, "--protocol", "freihand")
     assert "Warning: pred: the 3D joints of every hand are relative to its wrist" in result.stderr
     assert "no value, because it needs frame_3d 'camera'" in result.stdout
+
+
+# --- the report -----------------------------------------------------------------------------------
+
+
+def report(folder: Path, preds: Path, data: Path, *options: object) -> str:
+    run(preds, "--data", data, "--protocol", "mmpose", "--out", folder, *options)
+    return (folder / "report.html").read_text("utf-8")
+
+
+def test_groups_asked_for_and_a_diagnosis_are_in_the_report(tmp_path: Path, data: Path) -> None:
+    preds = predict(data, tmp_path / "preds.json", 3.0, "net")
+    out = tmp_path / "out"
+    page = report(out, preds, data, "--by", "instant_id, finger")
+    assert "By instant id</h3>" in page
+    assert "By finger</h3>" in page
+    assert "Kinds of errors of net and what they cost" in page
+    # It is printed and kept as a file when it was asked for.
+    assert not (out / "net.diagnosis.json").exists()
+    assert "By finger</h3>" not in report(tmp_path / "other", preds, data)
+
+
+def test_a_report_from_stored_errors_is_diagnosed_too(tmp_path: Path, data: Path) -> None:
+    preds = predict(data, tmp_path / "preds.json", 3.0, "net")
+    report(tmp_path / "out", preds, data)
+    page = report(tmp_path / "again", tmp_path / "out" / "net.errors.npz", data)
+    assert "Kinds of errors of net and what they cost" in page
+
+
+def test_a_report_of_3d_alone_needs_no_diagnosis(tmp_path: Path) -> None:
+    truth = make_truth(12)
+    preds = tmp_path / "preds.json"
+    write_predictions(make_predictions(truth, keypoints=None), preds)
+    with write_truth(tmp_path / "hands.h5", truth) as file:
+        arguments = ("--data", file.path, "--protocol", "dexycb", "--out", tmp_path / "out")
+    run(preds, *arguments)
+    page = (tmp_path / "out" / "report.html").read_text("utf-8")
+    assert "this needs hands with 2D labels and 2D predictions" in page
+    assert "Mean pose" in page
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+@pytest.mark.parametrize("option", ["", "--no-images", "--publish-images"])
+def test_photos_are_shown_where_the_dataset_or_the_user_allows_it(
+    tmp_path: Path, data: Path, allowed: bool, option: str
+) -> None:
+    with h5py.File(data, "r+") as file:
+        file.attrs["publish_images"] = allowed
+    preds = predict(data, tmp_path / "preds.json", 3.0, "net")
+    page = report(tmp_path / "out", preds, data, *([option] if option else []))
+    shown = {"": allowed, "--no-images": False, "--publish-images": True}[option]
+    assert ("Photos are left out" not in page) is shown
+    assert page.count("data:image/jpeg") > 10
 
 
 @pytest.mark.real_data

@@ -6,15 +6,14 @@ and the data that tests it cannot share a mistake.
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from generators.freihand import COLORS, FINGERS, right_hand, seen_from_elsewhere, write_json
-from PIL import Image, ImageDraw
+from generators.freihand import right_hand, seen_from_elsewhere, write_json
+from generators.pictures import drawn, jpeg
 
 WIDTH, HEIGHT = 320, 240
 TIP_TO_PALM = [0, 4, 3, 2, 1, 8, 7, 6, 5, 12, 11, 10, 9, 16, 15, 14, 13, 20, 19, 18, 17]
@@ -102,7 +101,7 @@ def _split(
     number = 5001 if native == "val" else 70001
     for row in range(count):
         name = f"{first + 7 * row:012d}"
-        drawn = []
+        hands = []
         for person in range(1 + row % 2):
             # Every fourth person has no valid right hand, every eighth no left one either.
             sides = ("left", "right") if number % 4 else ("left",) if number % 8 else ()
@@ -126,12 +125,13 @@ def _split(
                 uv = _place(rng, side, column, person)
                 valid = side in sides
                 if valid:
-                    drawn.append(uv)
+                    hands.append(uv)
                     fake.uv[f"{native}2017/{name}#{number}/{side}"] = uv
                 annotation |= _fields(_written_side(side, fault), uv, valid, fault)
             annotations.append(annotation)
             number += 1
-        (photos / f"{name}.jpg").write_bytes(_photo(drawn))
+        photo = drawn(hands, (WIDTH, HEIGHT), (90, 110, 100), line=4)
+        (photos / f"{name}.jpg").write_bytes(jpeg(photo))
         images.append(
             {
                 "license": 4,
@@ -190,17 +190,6 @@ def _fields(
         ],
         f"{side}hand_valid": True,
     }
-
-
-def _photo(hands: list[npt.NDArray[np.float64]]) -> bytes:
-    image = Image.new("RGB", (WIDTH, HEIGHT), (90, 110, 100))
-    draw = ImageDraw.Draw(image)
-    for uv in hands:
-        for chain, color in zip(FINGERS, COLORS):
-            draw.line([tuple(uv[joint]) for joint in (0, *chain)], fill=color, width=4)
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=80)
-    return buffer.getvalue()
 
 
 def write_fake(folder: Path, name: str) -> list[str]:

@@ -7,7 +7,6 @@ view_samples.py) and the download page.
 
 from __future__ import annotations
 
-import io
 import json
 import zipfile
 from dataclasses import dataclass, field
@@ -16,12 +15,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from generators.pictures import FINGERS, drawn, jpeg
 from PIL import Image, ImageDraw
 
 SIZE = 224
 FOCAL = 470.0
-FINGERS = ((1, 2, 3, 4), (5, 6, 7, 8), (9, 10, 11, 12), (13, 14, 15, 16), (17, 18, 19, 20))
-COLORS = ((220, 60, 60), (230, 170, 40), (60, 170, 80), (50, 120, 220), (150, 80, 220))
 CARDBOARD = ((40, 110, 60), (90, 90, 110), (140, 110, 80), (70, 80, 140))  # a colour a version
 
 # A right hand seen from its palm side, fingers up, in metres: x right, y down, z away from us.
@@ -196,13 +194,7 @@ def _write_split(
 
 def picture(uv: npt.NDArray[np.float64], background: tuple[int, int, int]) -> bytes:
     """JPEG of coloured fingers on a plain ground, about 6 kB."""
-    image = Image.new("RGB", (SIZE, SIZE), background)
-    draw = ImageDraw.Draw(image)
-    for chain, color in zip(FINGERS, COLORS):
-        draw.line([tuple(uv[joint]) for joint in (0, *chain)], fill=color, width=9, joint="curve")
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=80)
-    return buffer.getvalue()
+    return jpeg(drawn([uv], (SIZE, SIZE), background, line=9))
 
 
 def _write_masks(fake: FakeFreiHAND) -> None:

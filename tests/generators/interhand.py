@@ -6,7 +6,6 @@ dataset's home page and facebookresearch/InterHand2.6M (README, data/InterHand2.
 
 from __future__ import annotations
 
-import io
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +13,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from generators.freihand import COLORS, FINGERS, right_hand
-from PIL import Image, ImageDraw
+from generators.freihand import right_hand
+from generators.pictures import drawn, jpeg
 
 Floats = npt.NDArray[np.float64]
 
@@ -218,18 +217,8 @@ def _write_image(
     )
     path = fake.folder / "images" / split / file_name
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(_picture(seen, (width, height), grey=name.startswith("41")))
-
-
-def _picture(hands: list[Floats], size: tuple[int, int], *, grey: bool) -> bytes:
-    image = Image.new("RGB", size, (12, 12, 14))
-    draw = ImageDraw.Draw(image)
-    for uv in hands:
-        for chain, color in zip(FINGERS, COLORS):
-            draw.line([tuple(uv[j]) for j in (0, *chain)], fill=color, width=7, joint="curve")
-    buffer = io.BytesIO()
-    (image.convert("L") if grey else image).save(buffer, "JPEG", quality=80)
-    return buffer.getvalue()
+    picture = drawn(seen, (width, height), (12, 12, 14))
+    path.write_bytes(jpeg(picture.convert("L") if name.startswith("41") else picture))
 
 
 def write_fake(folder: Path, name: str) -> list[str]:

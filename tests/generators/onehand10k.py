@@ -6,14 +6,14 @@ literals, so that the reader and the data that tests it cannot share a mistake.
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from generators.freihand import COLORS, FINGERS, right_hand, seen_from_elsewhere
+from generators.freihand import right_hand, seen_from_elsewhere
+from generators.pictures import FINGERS, drawn, jpeg
 from PIL import Image, ImageDraw
 
 TIP_TO_PALM = [0, 4, 3, 2, 1, 8, 7, 6, 5, 12, 11, 10, 9, 16, 15, 14, 13, 20, 19, 18, 17]
@@ -117,7 +117,8 @@ def _photo(
     uv = (uv - uv.min(axis=0)) / np.ptp(uv, axis=0).max()
     uv = np.round((width * 0.45, 25) + 110 * uv)
     name = f"{native}/source/{number}"
-    (fake.folder / f"{name}.jpg").write_bytes(_picture(uv, width, height))
+    picture = drawn([uv], (width, height), (120, 100, 90))
+    (fake.folder / f"{name}.jpg").write_bytes(jpeg(picture))
     if masks:
         grey, box = _mask(uv, width, height, rng)
         fake.mask_box[name] = box
@@ -138,16 +139,6 @@ def _photo(
         written = np.round(uv / 1000)
     written = np.where(labelled[:, None], written, -1)
     return [f"{number}.jpg", width, height, 1, *written.astype(int).ravel().tolist()]
-
-
-def _picture(uv: npt.NDArray[np.float64], width: int, height: int) -> bytes:
-    image = Image.new("RGB", (width, height), (120, 100, 90))
-    draw = ImageDraw.Draw(image)
-    for chain, color in zip(FINGERS, COLORS):
-        draw.line([tuple(uv[joint]) for joint in (0, *chain)], fill=color, width=7)
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=80)
-    return buffer.getvalue()
 
 
 def _mask(

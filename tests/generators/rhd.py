@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from generators.freihand import COLORS, FINGERS, project, right_hand
+from generators.freihand import project, right_hand
+from generators.pictures import FINGERS, drawn
 from PIL import Image, ImageDraw
 
 SIZE = 320
@@ -112,7 +113,9 @@ def _write_split(
     if masks:
         (fake.folder / native / "mask").mkdir()
     for row in range(count):
-        _picture(uv[row], vis[row]).save(fake.folder / native / "color" / f"{row:05d}.png")
+        seen = [hand for hand, flags in zip(uv[row], vis[row]) if flags.any()]
+        picture = drawn(seen, (SIZE, SIZE), (70, 80, 90))
+        picture.save(fake.folder / native / "color" / f"{row:05d}.png")
         if masks:
             _mask(uv[row], vis[row]).save(fake.folder / native / "mask" / f"{row:05d}.png")
     fake.records[native] = {
@@ -173,17 +176,6 @@ def _record(
         "uv_vis": np.concatenate([uv_vis[side, order] for side in sides]).astype(np.float32),
         "K": camera.astype(np.float32),
     }
-
-
-def _picture(uv: npt.NDArray[np.float64], vis: npt.NDArray[np.bool_]) -> Image.Image:
-    image = Image.new("RGB", (SIZE, SIZE), (70, 80, 90))
-    draw = ImageDraw.Draw(image)
-    for points, seen in zip(uv, vis):
-        if seen.any():
-            for chain, color in zip(FINGERS, COLORS):
-                line = [tuple(points[joint]) for joint in (0, *chain)]
-                draw.line(line, fill=color, width=7, joint="curve")
-    return image
 
 
 def _mask(uv: npt.NDArray[np.float64], vis: npt.NDArray[np.bool_]) -> Image.Image:

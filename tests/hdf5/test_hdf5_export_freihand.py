@@ -12,7 +12,7 @@ from generators.coco import FakeCOCO, write_coco
 from generators.freihand import FakeFreiHAND, write_freihand
 from PIL import Image
 
-from handbench.errors import FormatError, HandbenchError, SourceError
+from handbench.errors import FormatError, SourceError
 from handbench.hdf5.convert import ConvertSettings, convert
 from handbench.hdf5.export_freihand import export_freihand
 from handbench.hdf5.reader import HandFile
@@ -145,10 +145,41 @@ def test_another_dataset_cannot_pass_for_freihand(tmp_path: Path):
         assert np.array_equal(points, file["test"].column("keypoints_3d"))
         scale = read(tmp_path / "out/evaluation_scale.json")
         np.testing.assert_allclose(scale, np.linalg.norm(points[:, 10] - points[:, 9], axis=1))
-    assert read(tmp_path / "out/handbench_source.json") == {"handbench_source": "own-export"}
+    assert read(tmp_path / "out/handbench_source.json")["handbench_source"] == "own-export"
     assert any("principal point" in note for note in done.notes)
-    with pytest.raises(HandbenchError, match="no dataset is called 'own-export'"):
-        freihand.open_source(tmp_path / "out", manifest.load("freihand"))
+    with converted(tmp_path / "out", tmp_path / "back.h5") as back:
+        assert back.dataset == "own-export"
+        assert back.attributes["title"] == "own"
+        assert back.attributes["license"] == manifest.load("coco").license
+        # Neither the name nor the marker changes the order of the joints.
+        assert np.array_equal(back["test"].column("keypoints_3d"), points.astype(np.float32))
+
+
+def test_an_export_of_an_export_keeps_its_name(tmp_path: Path):
+    fake = write_coco(tmp_path / "source", 4)
+    fake.data["annotations"][1]["hand_type"] = "left"
+    fake.save()
+    with coco_file(fake, tmp_path / "own.h5", mirror_left=True) as file:
+        export_freihand(file, tmp_path / "one")
+    with converted(tmp_path / "one", tmp_path / "a.h5") as once:
+        # The image of the mirrored left hand shows a right one.
+        assert once["test"].column("is_right").tolist() == [1, 1, 1, 1]
+        export_freihand(once, tmp_path / "two")
+        with converted(tmp_path / "two", tmp_path / "b.h5") as twice:
+            assert twice.dataset == once.dataset == "own-export"
+            check_equal(once, twice)
+
+
+def test_freihand_that_was_cut_is_not_freihand_any_more(freihand_file: Path, tmp_path: Path):
+    fake = write_freihand(tmp_path / "source", training=False)
+    with converted(fake.folder, tmp_path / "a.h5", size=96) as file:
+        export_freihand(file, tmp_path / "out")
+        with converted(tmp_path / "out", tmp_path / "b.h5", size=96) as back:
+            assert back.dataset == "freihand-subset-export"
+            assert np.array_equal(
+                back["test"].column("keypoints_3d"), file["test"].column("keypoints_3d")
+            )
+            assert np.array_equal(back["test"].column("camera"), file["test"].column("camera"))
 
 
 def test_a_dataset_of_this_layout_keeps_its_name(tmp_path: Path):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import multiprocessing
 import os
@@ -217,28 +218,60 @@ def test_weights_are_those_of_file_and_row(alpha: Path, beta: Path):
     assert weights.tolist() == [2.5] * 6 + [2.0, 4.0, 6.0, 8.0, 10.0]
 
 
-def test_the_fingerprint_follows_the_rule_of_every_file(fake_coco: FakeCOCO, tmp_path: Path):
-    def fingerprint(size: int) -> str:
-        folder = tmp_path / str(size)
-        one = convert_coco(fake_coco, folder / "one.h5", size)
-        two = convert_coco(fake_coco, folder / "two.h5", size, mirror_left=True)
-        return HandFile(join(one, two).path)["test"].truth_sha256
-
-    expected = TruthHash()
+def test_the_fingerprint_is_that_of_the_parts_whatever_their_crops(
+    fake_coco: FakeCOCO, tmp_path: Path
+):
+    found = set()
+    for number, crop in enumerate(({}, {"perspective": True}, {"mirror_left": True})):
+        for size in (64, 96):
+            folder = tmp_path / f"{number}-{size}"
+            one = convert_coco(fake_coco, folder / "one.h5", size, **crop)
+            two = convert_coco(fake_coco, folder / "two.h5", size)
+            for order, paths in enumerate(((one, two), (two, one))):
+                merged = join(*paths, out=folder / f"merged-{order}.h5")
+                with HandFile(merged.path) as file:
+                    found.add(file["test"].truth_sha256)
+    parts = []
     for name in ("one", "two"):
+        truth = TruthHash()
         source = coco.open_source(
             {"test": fake_coco.annotations}, fake_coco.images, manifest.load("coco"), name=name
         )
         for block in source.blocks("test", frozenset(), None):
-            expected.add(
-                [f"{name}/{sample}" for sample in block.sample_id],
+            truth.add(
+                block.sample_id,
                 block.keypoints_2d,
                 block.keypoints_3d,
                 block.valid_2d,
                 block.valid_3d,
                 block.bbox,
             )
-    assert fingerprint(64) == fingerprint(96) == expected.hexdigest()
+        # As docs/merge.md says it.
+        parts.append(hashlib.sha256(f"{name}/\0{truth.hexdigest()}\0".encode()).digest())
+    assert found == {hashlib.sha256(b"".join(sorted(parts))).hexdigest()}
+
+
+def test_the_fingerprint_sees_rows_that_were_left_out(tmp_path: Path):
+    one = write_tiny(tmp_path / "one.h5", {"train": 6, "test": 4}, size=32, dataset="one")
+    two = write_tiny(tmp_path / "two.h5", {"val": 6, "train": 5}, size=32, seed=1, dataset="two")
+    # The first rows of `two` in `val` show the images of `one` in `test`.
+    with h5py.File(one) as a, h5py.File(two, "r+") as b:
+        pictures = [a["test/image"][slice(*a["test/image_offset"][i : i + 2])] for i in range(2)]
+        stop = b["val/image_offset"][2]
+        rest, lengths = b["val/image"][stop:], np.diff(b["val/image_offset"][:])
+        lengths[:2] = list(map(len, pictures))
+        del b["val/image"], b["val/image_offset"]
+        b["val/image"] = np.concatenate([*pictures, rest])
+        b["val/image"].attrs["storage"] = "encoded"
+        b["val/image_offset"] = np.concatenate([[0], np.cumsum(lengths)])
+
+    def fingerprints(**options: bool) -> dict[str, str]:
+        with HandFile(join(one, two, overwrite=True, **options).path) as file:
+            return {split: file[split].truth_sha256 for split in file.splits}
+
+    whole, without = fingerprints(), fingerprints(drop_duplicates=True)
+    assert whole.keys() == without.keys()
+    assert {split for split in whole if whole[split] != without[split]} == {"val"}
 
 
 def test_the_fingerprint_sees_labels_and_ids(alpha: Path, beta: Path):
@@ -248,8 +281,7 @@ def test_the_fingerprint_sees_labels_and_ids(alpha: Path, beta: Path):
 
     first = fingerprint()
     assert fingerprint() == first
-    with h5py.File(beta, "r+") as file:
-        file["train/keypoints_2d"][2, 3] += 0.5
+    write_tiny(beta, {"train": 5, "val": 2}, size=32, seed=10, dataset="beta")
     second = fingerprint()
     with h5py.File(beta, "r+") as file:
         file.attrs["dataset"] = "gamma"

@@ -1,160 +1,270 @@
-"""The page in a real browser: it fits a phone, keeps its policy, and its script works."""
+"""The page in a real browser: it fits, it can be used by everyone, and it keeps its policy."""
 
 from __future__ import annotations
 
-import html
-import json
-import re
-import shutil
-import subprocess
+import csv
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from scored_models import scored
+from tools.browser import Browser, find, running
 
 from handbench.hdf5.reader import HandFile
 from handbench.reports.html import write_report
 
 pytestmark = pytest.mark.browser
 
-_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+ACCESSIBILITY = (
+    f"(() => {{ {Path(__file__).with_name('accessibility.js').read_text('utf-8')}\n"
+    "return accessibilityProblems(); })()"
+)
+WIDTHS = (360, 390, 768, 1280)
 
-# Run in the page after loading; what it finds goes into the title, where --dump-dom shows it.
-_PROBE = """
-<script>
-addEventListener("load", () => {
-  const wide = [...document.querySelectorAll("main *, header *")].filter((element) =>
-    element.getBoundingClientRect().right > innerWidth + 1 && !element.closest(".scroll, .hidden"));
-  const table = document.querySelector("table.sortable");
-  const button = table.tHead.rows[0].cells[1].querySelector("button");
-  const column = () => [...table.tBodies[0].rows].map((row) => row.cells[1].textContent.trim());
-  button.click(); const up = column(); button.click(); const down = column();
-  document.getElementById("theme").click();
-  location.hash = "model-1";
-  setTimeout(() => {
-    document.title = JSON.stringify({
-      overflow: document.documentElement.scrollWidth - innerWidth,
-      wide: wide.slice(0, 5).map((element) => element.outerHTML.slice(0, 80)),
-      up, down, sorted: table.tHead.rows[0].cells[1].getAttribute("aria-sort"),
-      theme: document.documentElement.dataset.theme ?? "",
-      unfolded: document.getElementById("model-1")?.open ?? null,
-    });
-  }, 50);
-});
-</script>
+_UNFOLD = "document.querySelectorAll('details').forEach((part) => { part.open = true; })"
+_TOO_WIDE = """
+[...document.querySelectorAll("main *, header *, footer *")]
+  .filter((element) => element.getBoundingClientRect().right > innerWidth + 1)
+  .filter((element) => !element.closest(".scroll, .hidden, svg"))
+  .map((element) => element.outerHTML.slice(0, 90))
 """
 
 
 @pytest.fixture(scope="module")
-def browser() -> str:
-    found = next((path for name in _NAMES if (path := shutil.which(name))), None)
-    if found is None:
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    if find() is None:
         pytest.skip("no Chromium or Chrome on this machine")
-    return found
-
-
-def probe(browser: str, page: Path, folder: Path, width: int) -> dict[str, object]:
-    """Load a copy of the page with the probe in it and return what the probe found."""
-    # The policy would refuse the probe, which is its task: the copy goes without it.
-    text = re.sub(r"<meta http-equiv=.*?>", "", page.read_text("utf-8"), count=1)
-    copy = folder / "probed.html"
-    copy.write_text(text.replace("</body>", _PROBE + "</body>"), "utf-8")
-    dumped = dump(browser, copy, folder, width)
-    (title,) = re.findall(r"<title>(\{.*?\})</title>", dumped, re.DOTALL)
-    found: dict[str, object] = json.loads(html.unescape(title))
-    return found
-
-
-def dump(browser: str, page: Path, folder: Path, width: int) -> str:
-    """The document after its scripts ran, in a window of that width."""
-    command = [
-        browser,
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--hide-scrollbars",
-        f"--user-data-dir={folder / 'profile'}",
-        f"--window-size={width},900",
-        "--virtual-time-budget=3000",
-        "--dump-dom",
-        page.as_uri(),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    return done.stdout
+    with running(tmp_path_factory.mktemp("profile")) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
-def page(tiny: HandFile, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def pages(tiny: HandFile, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """One model, several, and models with nothing to show."""
+    folder = tmp_path_factory.mktemp("pages")
     models = [
         scored(tiny, "a model whose name is a whole sentence/and_then_a_path_without_any_spaces"),
-        scored(tiny, "second", shift=6.0, missing=3),
+        scored(tiny, "second", shift=6.0, missing=3, noise=4.0),
         scored(tiny, "third", shift=1.0),
     ]
-    return write_report(models, tiny, tmp_path_factory.mktemp("page") / "report.html")
+    one = scored(tiny, missing=3, noise=9.0, extra=("other/1",))
+    return {
+        "one": write_report([one], tiny, folder / "one.html", by=["finger"]),
+        "three": write_report(models, tiny, folder / "three.html", by=["finger", "instant_id"]),
+        "nothing": write_report([scored(tiny, missing=24)], tiny, folder / "nothing.html"),
+    }
 
 
-@pytest.mark.parametrize("width", [500, 1280])
-def test_several_models_fit_the_window(
-    browser: str, page: Path, tmp_path: Path, width: int
+@pytest.mark.parametrize("name", ["one", "three", "nothing"])
+@pytest.mark.parametrize("width", WIDTHS)
+def test_nothing_is_wider_than_the_window(
+    browser: Browser, pages: dict[str, Path], name: str, width: int
 ) -> None:
-    found = probe(browser, page, tmp_path, width)
-    assert found["overflow"] == 0, found["wide"]
-    assert found["wide"] == []
+    with browser.open(pages[name], width=width) as tab:
+        tab.run(_UNFOLD)
+        assert tab.run(_TOO_WIDE) == []
+        assert tab.run("document.documentElement.scrollWidth - innerWidth") == 0
 
 
-def test_one_model_fits_a_phone(browser: str, tiny: HandFile, tmp_path: Path) -> None:
-    # Browsers may refuse narrow windows; a frame is as narrow as it is told.
-    page = write_report([scored(tiny, missing=3)], tiny, tmp_path / "report.html")
-    assert framed_overflow(browser, page, tmp_path) == "0 of 360"
+@pytest.mark.parametrize("name", ["one", "three", "nothing"])
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_an_accessibility_checker_finds_nothing(
+    browser: Browser, pages: dict[str, Path], name: str, dark: bool, width: int
+) -> None:
+    with browser.open(pages[name], width=width, dark=dark) as tab:
+        assert tab.run("matchMedia('(prefers-color-scheme: dark)').matches") is dark
+        tab.run(_UNFOLD)
+        assert tab.run(ACCESSIBILITY) == []
 
 
-def test_several_models_fit_a_phone(browser: str, page: Path, tmp_path: Path) -> None:
-    assert framed_overflow(browser, page, tmp_path) == "0 of 360"
-
-
-def framed_overflow(browser: str, page: Path, folder: Path) -> str:
-    """How far the page is wider than a frame of 360 px: the frame reports it by itself."""
-    text = re.sub(r"<meta http-equiv=.*?>", "", page.read_text("utf-8"), count=1)
-    report = (
-        "<script>addEventListener('load', () => parent.postMessage("
-        "(document.documentElement.scrollWidth - innerWidth) + ' of ' + innerWidth, '*'))</script>"
-    )
-    inner = folder / "inner.html"
-    inner.write_text(text.replace("</body>", report + "</body>"), "utf-8")
-    outer = folder / "outer.html"
-    outer.write_text(
-        "<title>nothing</title><script>addEventListener('message', "
-        "(event) => { document.title = event.data; })</script>"
-        f'<iframe src="{inner.as_uri()}" style="width:360px;height:800px;border:0"></iframe>',
+def test_the_checker_sees_what_is_wrong(browser: Browser, tmp_path: Path) -> None:
+    page = tmp_path / "bad.html"
+    page.write_text(
+        "<title>x</title><body><h1>a</h1><h3>b</h3><p id=p>outside</p>"
+        "<p id=p style='color:#999'>pale</p><p><a href='#no'>link</a></p>"
+        "<button></button><img src='data:,'><select></select>"
+        "<table><tr><th>a</th></tr><tr><td>1</td><td>2</td></tr></table><svg></svg>"
+        "<button class=dim style='outline:none'>x</button><ul><p>x</p></ul><nav>x</nav>"
+        "<div style='overflow:auto;width:50px'><div style='width:90px'>wide</div></div></body>",
         "utf-8",
     )
-    (title,) = re.findall(r"<title>(.*?)</title>", dump(browser, outer, folder, 800))[:1]
-    return title
+    with browser.open(page) as tab:
+        rules = {problem.split(":")[0] for problem in tab.run(ACCESSIBILITY)}
+    assert rules == {
+        *("lang", "zoom", "duplicate id", "heading order", "landmark", "outside landmarks"),
+        *("skip link", "unnamed region", "control without a name", "link leads nowhere"),
+        *("image without alt", "drawing without a name", "table without caption"),
+        *("table without head", "th without scope", "row without headers", "list holds no item"),
+        *("scrolls, but not by keyboard", "focus cannot be seen", "contrast"),
+    }
 
 
-def test_tables_sort_colours_switch_and_models_unfold(
-    browser: str, page: Path, tmp_path: Path
+@pytest.mark.parametrize("name", ["one", "three", "nothing"])
+def test_the_console_is_silent_and_no_request_leaves_the_page(
+    browser: Browser, pages: dict[str, Path], name: str
 ) -> None:
-    found = probe(browser, page, tmp_path, 1280)
-    assert found["up"] == ["87.5\u202f%", "100.0\u202f%", "100.0\u202f%"]
-    assert found["down"] == ["100.0\u202f%", "100.0\u202f%", "87.5\u202f%"]
-    assert found["sorted"] == "descending"
-    assert found["theme"] in ("dark", "light")
-    assert found["unfolded"] is True
+    with browser.open(pages[name]) as tab:
+        tab.run(f"{_UNFOLD}; scrollTo(0, document.body.scrollHeight)")
+        tab.run("new Promise((done) => setTimeout(done, 200))")
+        pictures = "[...document.images].every((image) => image.complete && image.naturalWidth)"
+        tab.run("[...document.images].forEach((image) => { image.loading = 'eager'; })")
+        tab.run("Promise.all([...document.images].map((image) => image.decode()))")
+        assert tab.run(pictures) is True
+        assert tab.complaints() == []
+        assert tab.requests() == [pages[name].as_uri()]
 
 
 def test_the_policy_lets_the_own_script_run_and_no_other(
-    browser: str, page: Path, tmp_path: Path
+    browser: Browser, pages: dict[str, Path], tmp_path: Path
 ) -> None:
-    text = page.read_text("utf-8")
-    foreign = "<script>document.title = 'foreign script ran'</script>"
+    foreign = (
+        "<script>document.title = 'foreign script ran'</script>"
+        "<img src=x onerror=\"document.title = 'foreign script ran'\">"
+    )
     copy = tmp_path / "attacked.html"
-    copy.write_text(text.replace("</body>", foreign + "</body>"), "utf-8")
-    dumped = dump(browser, copy, tmp_path, 1280)
-    assert "foreign script ran</title>" not in dumped
-    assert re.search(r'<th[^>]*><button type="button">', dumped), "the page's script made buttons"
+    copy.write_text(
+        pages["three"].read_text("utf-8").replace("</body>", foreign + "</body>"), "utf-8"
+    )
+    with browser.open(copy) as tab:
+        assert "foreign" not in tab.run("document.title")
+        assert tab.run("document.querySelectorAll('th button').length") > 10
+        assert any("Content Security Policy" in sentence for sentence in tab.complaints())
+
+
+def test_tables_sort_by_number_with_the_keyboard(browser: Browser, pages: dict[str, Path]) -> None:
+    rows = "[...document.querySelector('table.sortable').tBodies[0].rows]"
+    column = f"{rows}.map((row) => row.cells[1].innerText)"
+    head = "document.querySelector('table.sortable').tHead.rows[0].cells[1]"
+    with browser.open(pages["three"]) as tab:
+        tab.run(f"{head}.querySelector('button').focus()")
+        tab.press("Enter")
+        assert tab.run(column) == ["87.5\u202f%", "100.0\u202f%", "100.0\u202f%"]
+        assert tab.run(f"{head}.ariaSort") == "ascending"
+        tab.press("Enter")
+        assert tab.run(column) == ["100.0\u202f%", "100.0\u202f%", "87.5\u202f%"]
+        assert tab.run(f"{head}.ariaSort") == "descending"
+        # The mean pose is no model: it stays below them.
+        foot = "document.querySelector('table.ranking').tFoot.rows[0].innerText"
+        assert "Mean pose" in tab.run(foot)
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_colours_switch_and_say_what_they_switch_to(
+    browser: Browser, pages: dict[str, Path], dark: bool
+) -> None:
+    paper = "getComputedStyle(document.body).backgroundColor"
+    with browser.open(pages["one"], dark=dark) as tab:
+        first, words = tab.run(paper), tab.run("document.getElementById('theme').textContent")
+        assert words == ("Light" if dark else "Dark")
+        tab.run("document.getElementById('theme').click()")
+        assert tab.run(paper) != first
+        assert tab.run("document.getElementById('theme').textContent") != words
+        tab.run("document.getElementById('theme').click()")
+        assert tab.run(paper) == first
+
+
+def test_a_curve_is_downloaded_as_numbers(
+    browser: Browser, pages: dict[str, Path], tiny: HandFile, tmp_path: Path
+) -> None:
+    with browser.open(pages["one"]) as tab:
+        path = tab.download(
+            "document.querySelector('a[download=\"pck-px.csv\"]').click()", tmp_path
+        )
+        assert tab.complaints() == []
+    assert path.name == "pck-px.csv"
+    with path.open(encoding="utf-8") as file:
+        header, *rows = csv.reader(file)
+    assert header[1:] == ["net", "floor: mean pose"]
+    model = scored(tiny, missing=3, noise=9.0, extra=("other/1",))
+    curve = model.results[0].curves["PCK[px]"]
+    np.testing.assert_allclose([float(row[1]) for row in rows], curve["y"], rtol=1e-5)
+
+
+_SHOWN = """
+[...document.querySelectorAll(".pictures figure")].filter((figure) => figure.checkVisibility())
+  .map((figure) => figure.dataset.codes)
+"""
+
+
+def choose(name: str, value: str) -> str:
+    """Script that picks an option as a person does."""
+    return (
+        f"(() => {{ const box = document.querySelector('select.by-{name}'); box.value = '{value}';"
+        "box.dispatchEvent(new Event('change', {bubbles: true})); })()"
+    )
+
+
+def test_pictures_are_chosen_by_joint_and_kind(browser: Browser, pages: dict[str, Path]) -> None:
+    with browser.open(pages["one"]) as tab:
+        assert tab.run("document.querySelector('.filter').checkVisibility()") is True
+        folded = tab.run(_SHOWN)
+        every = tab.run(
+            "[...document.querySelectorAll('.pictures figure')].map((f) => f.dataset.codes)"
+        )
+        assert len(every) > len(folded) > 0
+        tab.run(choose("joint", "8"))
+        tips = tab.run(_SHOWN)
+        assert tips
+        assert sorted(tips) == sorted(codes for codes in every if codes[8] not in "ab-")
+        status = tab.run("document.querySelector('.filter [role=status]').textContent")
+        assert status == f"{len(tips)} of {len(every)} pictures show this"
+        kinds = tab.run("[...document.querySelector('select.by-kind').options].map((o) => o.value)")
+        letter = kinds[1]
+        tab.run(choose("kind", letter))
+        assert sorted(tab.run(_SHOWN)) == sorted(codes for codes in every if codes[8] == letter)
+        tab.run(choose("joint", ""))
+        assert sorted(tab.run(_SHOWN)) == sorted(codes for codes in every if letter in codes)
+        tab.run("document.querySelector('.filter .clear').click()")
+        assert sorted(tab.run(_SHOWN)) == sorted(every)
+        assert tab.run("document.activeElement.className") == "by-joint"
+
+
+def test_what_no_picture_shows_is_said(browser: Browser, pages: dict[str, Path]) -> None:
+    with browser.open(pages["three"]) as tab:
+        tab.run("document.getElementById('model-0').open = true")
+        tab.run(choose("joint", "8"))
+        status = tab.run("document.querySelector('.filter [role=status]').textContent")
+        assert status.startswith("None of the ")
+        assert tab.run("document.querySelector('.pictures section').checkVisibility()") is False
+
+
+def test_a_link_unfolds_its_model_and_the_tab_key_reaches_the_page(
+    browser: Browser, pages: dict[str, Path]
+) -> None:
+    with browser.open(pages["three"]) as tab:
+        tab.press("Tab")
+        assert tab.run("document.activeElement.className") == "skip"
+        assert tab.run("document.activeElement.getBoundingClientRect().left") >= 0
+        tab.press("Enter")
+        assert tab.run("location.hash") == "#scored"
+        tab.run("document.querySelector('a[href=\"#model-1\"]').click()")
+        tab.run("new Promise((done) => setTimeout(done, 50))")
+        assert tab.run("document.getElementById('model-1').open") is True
+
+
+def test_without_its_script_the_page_is_whole(
+    browser: Browser, pages: dict[str, Path], tmp_path: Path
+) -> None:
+    text = pages["one"].read_text("utf-8")
+    still = tmp_path / "still.html"
+    still.write_text(text.replace("script-src 'sha256-", "script-src 'sha256-x"), "utf-8")
+    with browser.open(still) as tab:
+        assert tab.run("document.querySelector('.filter').checkVisibility()") is False
+        assert tab.run("document.getElementById('theme').checkVisibility()") is False
+        assert len(tab.run(_SHOWN)) > 5
+        assert tab.run("document.querySelectorAll('th button').length") == 0
+
+
+def test_paper_shows_models_and_no_controls(browser: Browser, pages: dict[str, Path]) -> None:
+    with browser.open(pages["three"]) as tab:
+        tab.run("dispatchEvent(new Event('beforeprint'))")
+        tab.call("Emulation.setEmulatedMedia", media="print")
+        folded = (
+            "[...document.querySelectorAll('details.model')].filter((model) => !model.open).length"
+        )
+        assert tab.run(folded) == 0
+        controls = "[...document.querySelectorAll('nav, #theme, .filter, .downloads')]"
+        assert tab.run(f"{controls}.filter((part) => part.checkVisibility()).length") == 0
+        assert tab.run("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"

@@ -6,17 +6,17 @@ import pytest
 from scored_models import scored
 
 from handbench.hdf5.reader import HandFile
-from handbench.reports.curves import curve_families
+from handbench.reports.curves import curve_families, families
 
 
 def test_curves_are_those_of_the_results(tiny: HandFile) -> None:
     models = [scored(tiny, "a", shift=3.0), scored(tiny, "b", shift=9.0)]
-    families = {family.name: family for family in curve_families(models, ["a", "b"])}
-    assert list(families) == ["PCK[tight]", "PCK[palm]", "PCK[px]"]
-    for slot, line in enumerate(families["PCK[px]"].series):
+    drawn = {family.name: family for family in curve_families(models, ["a", "b"])}
+    assert list(drawn) == ["PCK[tight]", "PCK[palm]", "PCK[px]"]
+    for slot, line in enumerate(drawn["PCK[px]"].series):
         assert line.slot == slot
         assert line.y == models[slot].results[0].curves["PCK[px]"]["y"]
-    pixels = families["PCK[px]"]
+    pixels = drawn["PCK[px]"]
     assert pixels.file_name == "pck-px.csv"
     # Every joint is 3 px off: none correct below, all from there on.
     at = dict(zip(pixels.series[0].x, pixels.series[0].y))
@@ -36,8 +36,8 @@ def test_models_without_curves_are_left_out(tiny: HandFile) -> None:
         model, results=[dataclasses.replace(one, curves={}) for one in model.results]
     )
     assert curve_families([bare], ["bare"]) == []
-    families = curve_families([bare, model], ["bare", "net"])
-    assert [[line.slot for line in family.series] for family in families] == [[1]] * 3
+    drawn = curve_families([bare, model], ["bare", "net"])
+    assert [[line.slot for line in family.series] for family in drawn] == [[1]] * 3
 
 
 @pytest.mark.parametrize(
@@ -63,3 +63,11 @@ def test_curves_that_cannot_share_a_table_are_left_out(
     (family,) = curve_families(models, ["a", "b"])  # type: ignore[arg-type]
     assert (family.name, family.title) == ("PCK[odd]", "PCK[odd]")
     assert [line.slot for line in family.series] == [0]
+
+
+def test_lists_of_unequal_length_are_no_curve() -> None:
+    whole = {"PCK[px]": {"x": [0.0, 1.0, 2.0], "y": [0.0, 0.5, 1.0]}}
+    short = {"PCK[px]": {"x": [0.0, 1.0, 2.0], "y": [0.0, 0.5]}}
+    assert families([short], ["short"]) == []
+    (drawn,) = families([short, whole], ["short", "whole"])
+    assert [line.name for line in drawn.series] == ["whole"]

@@ -8,6 +8,7 @@ import pytest
 
 from handbench.hand import JOINT_NAMES
 from handbench.reports import figures
+from handbench.reports.svg import FLOOR, MODEL_COLORS, legend_key, short
 
 HOSTILE = "</svg><script>alert(1)</script>\"'&"
 
@@ -31,17 +32,31 @@ def test_line_chart_puts_points_where_they_belong() -> None:
 
 
 def test_every_model_has_its_own_line_style() -> None:
-    lines = [figures.Series(str(k), [0, 1], [0, 1], k) for k in range(figures.MODEL_COLORS)]
+    lines = [figures.Series(str(k), [0, 1], [0, 1], k) for k in range(MODEL_COLORS)]
     svg = figures.line_chart(lines, "x", "y", "d")
     styles = re.findall(r'class="line (s\d)"', svg)
-    assert len(set(styles)) == figures.MODEL_COLORS
+    assert len(set(styles)) == MODEL_COLORS
 
 
 @pytest.mark.parametrize("slot", range(9))
 def test_legend_key_repeats_the_style_of_the_line(slot: int) -> None:
-    style = f"s{slot % figures.MODEL_COLORS}"
-    assert style in figures.legend_key(slot)
-    assert style in figures.legend_key(slot, dot=True)
+    style = f"s{slot % MODEL_COLORS}"
+    assert style in legend_key(slot)
+    assert style in legend_key(slot, dot=True)
+
+
+def test_the_floor_is_drawn_below_the_models_in_its_own_style() -> None:
+    lines = [figures.Series("a", [0, 1], [0, 1], 0), figures.Series("f", [0, 1], [0, 0.5], FLOOR)]
+    styles = re.findall(r'class="line (\w+)"', figures.line_chart(lines, "x", "y", "d"))
+    assert styles == ["floor", "s0"]
+    assert "floor" in legend_key(FLOOR)
+
+
+def test_no_tick_runs_into_the_word_for_the_last_bar() -> None:
+    svg = parsed(figures.histogram(np.array([*range(99), 1e4]) / 6.4, "px", "d"))
+    base = max(float(t.attrib["y"]) for t in svg.iter("text") if t.text == "more")
+    ticks = [t for t in svg.iter("text") if t.attrib["y"] == f"{base:.1f}" and t.text != "more"]
+    assert max(float(t.attrib["x"]) for t in ticks) < 370
 
 
 def test_histogram_counts_every_hand() -> None:
@@ -121,5 +136,5 @@ def test_words_are_escaped() -> None:
     [(0.0, "0.0"), (9.94, "9.9"), (9.96, "10"), (1234.4, "1234"), (12345.0, "12k"), (1e9, "≫")],
 )
 def test_short_numbers_fit_a_joint(value: float, text: str) -> None:
-    assert figures.short(value) == text
+    assert short(value) == text
     assert len(text) <= 4

@@ -28,9 +28,14 @@ HOSTILE = "</script><img src=x onerror=alert(1)><b>\"'&amp;{{ 7 * 7 }}"
 
 
 def page_of(
-    evaluations: list[Evaluation], data: HandFile, folder: Path, *, images: bool | None = None
+    evaluations: list[Evaluation],
+    data: HandFile,
+    folder: Path,
+    *,
+    images: bool | None = None,
+    by: tuple[str, ...] = (),
 ) -> Page:
-    path = write_report(evaluations, data, folder / "report.html", images=images)
+    path = write_report(evaluations, data, folder / "report.html", images=images, by=by)
     return Page(path.read_text("utf-8"))
 
 
@@ -44,6 +49,10 @@ def one(tiny: HandFile, tmp_path_factory: pytest.TempPathFactory) -> Page:
 def two(tiny: HandFile, tmp_path_factory: pytest.TempPathFactory) -> Page:
     models = [scored(tiny, "far", shift=6.0, missing=1), scored(tiny, "near", shift=2.0, noise=0.5)]
     return page_of(models, tiny, tmp_path_factory.mktemp("two"))
+
+
+def downloads(page: Page) -> dict[str, str]:
+    return {a["download"]: a["href"] for a in page.all("a") if "download" in a}
 
 
 def csv_rows(address: str) -> list[list[str]]:
@@ -76,12 +85,15 @@ def test_every_section_is_there_in_order(one: Page) -> None:
         "Scores",
         "How many joints are close enough",
         "Which joints",
+        "Which hands",
+        "What went wrong",
         "How errors are spread",
         "Pictures",
         "To reproduce",
     ]
-    places = [one.text.rindex(title) for title in titles]
-    assert places == sorted(places)
+    place = one.text.index("Reproduce What was scored")  # the end of the table of contents
+    for title in titles:
+        place = one.text.index(title, place)
 
 
 def test_metrics_carry_value_unit_interval_and_definition(tiny: HandFile, tmp_path: Path) -> None:
@@ -183,6 +195,8 @@ def test_hostile_names_stay_words(tiny_path: Path, tmp_path: Path) -> None:
         del group["sample_id"]
         kind = h5py.string_dtype("utf-8", length=max(map(len, names)))
         group.create_dataset("sample_id", data=np.array(names).astype(kind), dtype=kind)
+        del group["instant_id"]
+        group.create_dataset("instant_id", data=np.array(names).astype(kind), dtype=kind)
         file.attrs["title"] = file.attrs["citation"] = HOSTILE
     with HandFile(path) as data:
         models = [
@@ -192,7 +206,7 @@ def test_hostile_names_stay_words(tiny_path: Path, tmp_path: Path) -> None:
             )
             for k in range(2)
         ]
-        pages = [page_of(models, data, tmp_path), page_of(models[:1], data, tmp_path)]
+        pages = [page_of(m, data, tmp_path, by=("instant_id",)) for m in (models, models[:1])]
     for page in pages:
         assert HOSTILE in page.text
         assert not page.all("b")
@@ -235,7 +249,7 @@ def test_other_signatures_never_share_a_table(tiny: HandFile, tmp_path: Path) ->
 def test_curves_can_be_taken_away_as_numbers(tiny: HandFile, tmp_path: Path) -> None:
     model = scored(tiny, shift=3.0)
     page = page_of([model], tiny, tmp_path)
-    links = {a["download"]: a["href"] for a in page.all("a") if "download" in a}
+    links = downloads(page)
     header, *rows = csv_rows(links["pck-px.csv"])
     assert header[1] == "net"
     curve = model.results[0].curves["PCK[px]"]
@@ -247,6 +261,120 @@ def test_curves_can_be_taken_away_as_numbers(tiny: HandFile, tmp_path: Path) -> 
     assert {row[4] for row in rows} == {"3"}
 
 
+def test_groups_diagnosis_and_differences_can_be_taken_away(tiny: HandFile, tmp_path: Path) -> None:
+    models = [scored(tiny, "far", shift=6.0, missing=1), scored(tiny, "near", shift=2.0)]
+    links = downloads(page_of(models, tiny, tmp_path, by=("finger",)))
+    header, *rows = csv_rows(links["by-finger.csv"])
+    assert header[:6] == ["model", "finger", "hands", "predicted", "joints", "clusters"]
+    assert [row[:2] for row in rows[:2]] == [["far", "wrist"], ["far", "thumb"]]
+    place = header.index("EPE[px]")
+    shifts = {row[0]: float(row[place]) for row in rows if row[1] == "index"}
+    assert shifts == pytest.approx({"far": 6.0, "near": 2.0})
+    first = rows[0][header.index("AUC@0-0.2[tight,rule=exact]") :][:3]
+    assert float(first[1]) <= float(first[0]) <= float(first[2])
+    assert {"by-side.csv", "by-visibility.csv", "by-size.csv"} < set(links)
+    header, *rows = csv_rows(links["diagnosis.csv"])
+    assert header[6:] == ["cost in PCK@0.1[tight]", "cost in AUC@0-0.2[tight,rule=exact]"]
+    assert sum(int(row[2]) for row in rows if row[0] == "far") == HANDS * 21
+    header, *rows = csv_rows(links["joint-differences.csv"])
+    assert header[3].startswith("AUC@0-0.2[tight")
+    assert {(row[0], row[1]) for row in rows} == {("far", "near")}
+    assert all(float(row[3]) < 0 for row in rows)
+
+
+def test_what_was_asked_for_is_on_the_page(tiny: HandFile, tmp_path: Path) -> None:
+    for models in ([scored(tiny)], [scored(tiny), scored(tiny, "b", shift=5.0)]):
+        text = page_of(models, tiny, tmp_path, by=("joint_type", "instant_id")).text
+        for heading in ("By visibility", "By side", "By size", "By joint type", "By instant id"):
+            assert heading in text
+        assert "only one group occurs: view: unknown." in text
+
+
+def test_many_groups_are_cut_and_the_numbers_hold_all(tmp_path: Path) -> None:
+    with HandFile(write_tiny(tmp_path / "many.h5", {"test": 80})) as data:
+        page = page_of([scored(data)], data, tmp_path, by=("instant_id",))
+    assert "The first 30 of 40 groups" in page.text
+    _, *rows = csv_rows(downloads(page)["by-instant_id.csv"])
+    assert len({row[1] for row in rows}) == 40
+
+
+def test_the_diagnosis_says_what_a_kind_costs(one: Page) -> None:
+    section = one.text[one.text.index("What went wrong") :]
+    assert "What a kind costs is what the metric would gain" in section
+    assert "missed hand" in section
+    assert "nothing was predicted" in section
+
+
+def test_every_report_has_the_floor(tiny: HandFile, tmp_path: Path) -> None:
+    for protocols in (("handbench",), ("mmpose",), ("hint", "zb2d")):
+        models = [scored(tiny, name, shift=4.0, protocols=protocols) for name in ("a", "b")]
+        for chosen in (models, models[:1]):
+            page = page_of(chosen, tiny, tmp_path)
+            assert "Mean pose" in page.text
+            assert "floor: mean pose" in page.text
+            drawn = [p for p in page.all("polyline") if p["class"] == "line floor"]
+            assert drawn
+        assert len(page_of(models, tiny, tmp_path).all("tfoot")) == len(protocols)
+
+
+def test_a_file_of_other_hands_gives_a_page_that_says_so(tiny: HandFile, tmp_path: Path) -> None:
+    model = scored(tiny)
+    names = np.array([f"elsewhere/{i}" for i in range(HANDS)])
+    moved = dataclasses.replace(model, errors=dataclasses.replace(model.errors, sample_id=names))
+    page = page_of([moved], tiny, tmp_path)
+    assert "does not label the hands that were scored" in page.text
+    assert not page.all("img")
+
+
+def test_pictures_carry_what_went_wrong_with_each_joint(tiny: HandFile, tmp_path: Path) -> None:
+    model = scored(tiny, noise=12.0, missing=2)
+    page = page_of([model], tiny, tmp_path)
+    codes = [figure["data-codes"] for figure in page.all("figure") if "data-codes" in figure]
+    assert len(codes) == len(page.all("img"))
+    assert all(re.fullmatch("[a-jx-]{21}", code) for code in codes)
+    # Every joint that is wrong in some hand is wrong in some picture.
+    for joint in range(21):
+        assert any(code[joint] not in "ab-j" for code in codes)
+    options = [option["value"] for option in page.all("option")]
+    assert {"0", "5 6 7 8", "8"} <= set(options)
+    letters = {value for value in options if value.isalpha()}
+    assert letters == set("".join(codes)) - set("ab-")
+    (chooser,) = [d for d in page.all("div") if d.get("class") == "filter"]
+    assert "hidden" in chooser, "without its script the page shows no dead controls"
+
+
+def test_names_in_other_scripts_stay_whole(tiny_path: Path, tmp_path: Path) -> None:
+    names = ["手のモデル", "модель №1", "نموذج اليد", "👋🏽 model"]
+    with HandFile(tiny_path) as data:
+        models = [scored(data, name, shift=k + 1.0) for k, name in enumerate(names)]
+        page = page_of(models, data, tmp_path)
+    assert all(name in page.text for name in names)
+    _, *rows = csv_rows(downloads(page)["diagnosis.csv"])
+    assert {row[0] for row in rows} == set(names)
+
+
+def test_models_that_found_other_hands_have_no_best_joint(tiny: HandFile, tmp_path: Path) -> None:
+    whole, most = scored(tiny, "a"), scored(tiny, "b", shift=5.0, missing=3)
+    assert "none is bold, since" in page_of([whole, most], tiny, tmp_path).text
+    assert (
+        "smallest of each row is bold"
+        in page_of([whole, scored(tiny, "b", shift=5.0)], tiny, tmp_path).text
+    )
+    apart = [whole, scored(tiny, "b", shift=5.0, gt_used=())]
+    page = page_of(apart, tiny, tmp_path)
+    assert "none is bold, since" in page.text
+    assert "No two models share a signature" in page.text
+    assert "Joint by joint against" not in page.text
+
+
+def test_what_would_break_an_address_is_escaped_in_it() -> None:
+    cells = ["50 % of #1", 'a "quoted", one', "line\nbreak", "手", "&amp;<b>"]
+    address = csv_address(["x"], [[cell] for cell in cells])
+    assert re.fullmatch(r"[!-~]+", address)
+    assert not set(address) & set('#"<> ')
+    assert [row[0] for row in csv_rows(address)[1:]] == cells
+
+
 def test_csv_cells_are_no_formulas() -> None:
     rows = csv_rows(csv_address(["=a"], [["=1+1", 2.0, float("nan"), None], ['-x, "y"', -3]]))
     assert rows == [["'=a"], ["'=1+1", "2", "", ""], ['\'-x, "y"', "-3"]]
@@ -256,6 +384,7 @@ def test_all_hands_missing_is_told_in_words(tiny: HandFile, tmp_path: Path) -> N
     page = page_of([scored(tiny, missing=HANDS)], tiny, tmp_path)
     assert "No hand was predicted" in page.text
     assert "No hand was both labelled and predicted" in page.text
+    assert "missed hand nothing was predicted +1.0000" in page.text
     assert "Missed" in page.text
     assert not re.search(r"\b(nan|inf|None)\b", page.text)
     both = page_of([scored(tiny, missing=HANDS), scored(tiny, "other")], tiny, tmp_path)
@@ -268,6 +397,7 @@ def test_one_hand_makes_a_whole_page(tmp_path: Path) -> None:
     assert "One hand was scored; its mean error is 3.00 px." in page.text
     assert "only 1 group that" in page.text
     assert len(page.all("img")) == 1
+    assert "All hands are in one group" in page.text
 
 
 def test_a_model_without_2d_is_shown_without_pictures(tiny: HandFile, tmp_path: Path) -> None:
@@ -281,6 +411,7 @@ def test_a_model_without_2d_is_shown_without_pictures(tiny: HandFile, tmp_path: 
     assert "12.50" in page.text
     assert not page.all("img")
     assert "no hand with 2D labels and a 2D prediction" in page.text
+    assert not page.all("select")
 
 
 def test_values_that_are_null_are_dashes(tiny: HandFile, tmp_path: Path) -> None:
@@ -372,3 +503,15 @@ def test_four_thousand_hands_stay_under_five_megabytes(tmp_path: Path) -> None:
         models = [scored(data, f"net {k}", shift=k + 1.0, noise=2.0, missing=900) for k in range(2)]
         path = write_report(models, data, tmp_path / "report.html")
     assert path.stat().st_size < 5_000_000
+
+
+@pytest.mark.slow
+def test_five_models_with_photos_of_noise_stay_under_five_megabytes(tmp_path: Path) -> None:
+    # Noise is what JPEG packs worst: no real photo takes more room.
+    path = write_tiny(tmp_path / "big.h5", {"test": 200}, size=256)
+    with HandFile(path) as data:
+        models = [
+            scored(data, f"net {k}", shift=k + 1.0, noise=20.0 + k, missing=9) for k in range(5)
+        ]
+        page = write_report(models, data, tmp_path / "report.html", by=["instant_id", "joint"])
+    assert page.stat().st_size < 5_000_000

@@ -16,8 +16,6 @@ def test_a_shift_is_the_error_of_every_group(tiny: HandFile) -> None:
         summary.by_joint(errors, summary.PIXELS),
         summary.by_finger(errors, summary.PIXELS),
         summary.by_joint_type(errors, summary.PIXELS),
-        summary.by_visibility(errors, summary.PIXELS),
-        summary.by_side(errors, summary.PIXELS),
     ):
         assert len(rows) > 1
         for row in rows:
@@ -31,22 +29,9 @@ def test_groups_share_out_all_labelled_joints(tiny: HandFile) -> None:
         summary.by_joint(errors, summary.PIXELS),
         summary.by_finger(errors, summary.PIXELS),
         summary.by_joint_type(errors, summary.PIXELS),
-        summary.by_visibility(errors, summary.PIXELS),
-        summary.by_side(errors, summary.PIXELS),
     ):
         assert sum(row.labelled for row in rows) == HANDS * 21
         assert sum(row.missed for row in rows) == 4 * 21
-
-
-def test_occluded_joints_are_told_apart(tiny: HandFile) -> None:
-    errors = scored(tiny).errors
-    rows = {row.name: row.labelled for row in summary.by_visibility(errors, summary.PIXELS)}
-    assert rows == {"visible": HANDS * 17, "occluded": HANDS * 4}
-
-
-def test_one_kind_alone_needs_no_breakdown(tiny: HandFile) -> None:
-    errors = dataclasses.replace(scored(tiny).errors, is_right=np.ones(HANDS, np.int8))
-    assert summary.by_side(errors, summary.PIXELS) == []
 
 
 def test_a_joint_without_labels_has_no_error(tiny: HandFile) -> None:
@@ -81,37 +66,3 @@ def test_basis_is_millimetres_only_without_pixels(tiny: HandFile) -> None:
     )
     assert summary.choose_basis([only_3d]) == summary.MILLIMETRES
     assert summary.choose_basis([only_3d, plain]) == summary.PIXELS
-
-
-@pytest.mark.parametrize("hands", range(13))
-def test_picks_never_show_a_hand_twice(tiny: HandFile, hands: int) -> None:
-    errors = scored(tiny, noise=2.0).errors
-    kept = dataclasses.replace(
-        errors, joints={"px": errors.errors_px[:hands]}, predicted=errors.predicted[:hands]
-    )
-    picks = summary.pick_samples(kept, 4)
-    chosen = [*picks.worst, *picks.median, *picks.best]
-    assert len(set(chosen)) == len(chosen)
-    assert len(chosen) == (min(4, max(1, hands // 3)) * 3 if hands >= 3 else hands)
-
-
-def test_picks_are_the_extremes(tiny: HandFile) -> None:
-    errors = scored(tiny, noise=2.0, missing=2).errors
-    means = summary.hand_means(errors.errors_px)
-    picks = summary.pick_samples(errors, 3)
-    order = np.argsort(means[np.isfinite(means)]) + 2
-    assert picks.best == order[:3].tolist()
-    assert picks.worst == order[::-1][:3].tolist()
-    assert set(picks.median) <= set(order[7:15].tolist())
-    assert picks.missed == [0, 1]
-
-
-def test_disagreement_is_the_widest_gap_among_hands_both_found(tiny: HandFile) -> None:
-    one, other = scored(tiny, "a"), scored(tiny, "b", missing=3)
-    values = other.errors.errors_px.copy()
-    values[7] += 40.0
-    values[12] += 20.0
-    other = dataclasses.replace(
-        other, errors=dataclasses.replace(other.errors, joints={"px": values})
-    )
-    assert summary.disagreements([one, other], 3) == ["test/0007", "test/0012"]

@@ -10,7 +10,7 @@ from PIL import Image
 
 from handbench.camera import project
 from handbench.errors import SourceError
-from handbench.images import decode, decode_mask, encode_jpeg
+from handbench.images import decode, decode_mask, encode_jpeg, encode_mask
 from handbench.samples.shaping import CropSettings, Shaper
 from handbench.sources import coco, manifest
 from handbench.sources.block import SampleBlock
@@ -149,6 +149,20 @@ def test_nothing_but_damaged_images(block: SampleBlock):
         stored = Shaper(CropSettings(48, 1.25, raw=raw), lenient=True).shape(block)
         assert len(stored) == 0
         assert len(stored.damaged) == 6
+
+
+def test_damaged_masks_are_named(block: SampleBlock):
+    block.masks = [encode_mask(np.ones((224, 224), dtype=bool)) for _ in range(6)]
+    block.masks[1], block.masks[3] = b"no mask", b"no mask"
+    block.images[3] = b"no image"
+    with pytest.raises(SourceError, match="the mask of 00001"):
+        Shaper(CropSettings(48, 1.25)).shape(block.take(np.array([0, 1])))
+    stored = Shaper(CropSettings(48, 1.25), lenient=True).shape(block)
+    # A row whose image is damaged too is counted once, for its image.
+    assert (list(stored.damaged), list(stored.bad_masks)) == ([3], [1])
+    assert "the mask of 00001" in stored.bad_masks[1]
+    assert stored.columns["sample_id"] == ["00000", "00002", "00004", "00005"]
+    assert stored.masks is not None and len(stored.masks) == len(stored) == 4
 
 
 def test_a_block_can_be_begun_before_the_last_is_finished(block: SampleBlock):

@@ -223,6 +223,15 @@ def test_without_2d_there_is_no_diagnosis() -> None:
         diagnose(match(make_predictions(truth, keypoints=None), truth))
 
 
+def test_a_diagnosis_is_made_where_it_is_possible_if_none_is_insisted_on() -> None:
+    truth = make_truth(6)
+    with_2d, without = make_predictions(truth), make_predictions(truth, keypoints=None)
+    protocols = [custom_protocol(("PCK@0.1[tight]", "MPJPE[mm,root=0]"))]
+    assert score(with_2d, truth, protocols, diagnosis=None).diagnosis is not None
+    assert score(without, truth, protocols, diagnosis=None).diagnosis is None
+    assert score(with_2d, truth, protocols).diagnosis is None
+
+
 # --- JSON ----------------------------------------------------------------------------------------
 
 

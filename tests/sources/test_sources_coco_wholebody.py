@@ -282,7 +282,7 @@ BAD_LABELS: dict[str, tuple[Callable[[FakeWholeBody], object], str]] = {
     ),
     "no images": (
         lambda fake: fake.data["val"].update(images=[]),
-        "names image 100, which is not among its 0 images",
+        r"names image 100, which is not among its 0 images; take the file .* or remove the annot",
     ),
     "other lists": (lambda fake: fake.data.update(val={"a": 1}), "among 0 annotations"),
     "images no list": (

@@ -39,3 +39,10 @@ def test_what_is_no_image_is_named(folder: Path):
             image_sizes(Folder(folder), NAMES)
     with pytest.raises(SourceError, match=r"expected none\.jpg in .*, found no such file"):
         image_sizes(Folder(folder), ["none.jpg"])
+
+
+def test_a_lenient_look_knows_no_size_of_a_damaged_image(folder: Path):
+    (folder / "a.png").write_bytes(b"text")
+    names = [*NAMES, "none.jpg"]
+    sizes = image_sizes(Folder(folder), names, lenient=True)
+    assert sizes.tolist() == [[-1, -1] if n in ("a.png", "none.jpg") else [30, 20] for n in names]

@@ -350,6 +350,28 @@ def test_other_camera_axes_are_refused(tmp_path: Path):
         open_source(fake.folder)
 
 
+@pytest.mark.parametrize("box", [[0, 0, 0, 0], [-900.0, -900.0, 50.0, 60.0], None])
+def test_boxes_of_the_file_are_not_used(small: FakeInterHand, box: object):
+    whole = next(open_source(small.folder).blocks("test"))
+    for hand in small.data["test"]["annotations"]:
+        hand["bbox"] = box
+    small.save("test")
+    source = open_source(small.folder)
+    block = next(source.blocks("test"))
+    # What is wrong with a box there says nothing of the hand: ours is that of its keypoints.
+    assert block.sample_id == whole.sample_id
+    assert np.array_equal(block.bbox, whole.bbox)
+    assert source.dropped == {}
+
+
+def test_a_hand_whose_keypoints_span_no_box_is_left_out_with_a_reason(small: FakeInterHand):
+    small.data["test"]["annotations"][0]["joint_valid"] = [[int(j == 20)] for j in range(42)]
+    small.save("test")
+    source = open_source(small.folder)
+    assert source.dropped == {interhand.NO_BOX: 1}
+    assert source.splits() == {"test": 11}
+
+
 # -- bad input ---------------------------------------------------------------------------------
 
 

@@ -235,6 +235,20 @@ def test_without_masks_all_boxes_are_those_of_the_keypoints(tmp_path: Path):
     ]
 
 
+def test_photos_without_a_line_are_counted_in_a_note(tmp_path: Path):
+    fake = write_onehand10k(tmp_path, train=9)
+    assert not any("have no line" in note for note in open_source(tmp_path).notes)
+    (tmp_path / "Test" / "source" / "._1.jpg").write_bytes(b"")  # what a Mac leaves behind
+    del fake.lines["Test"][2:4]
+    fake.save()
+    source = open_source(tmp_path)
+    (note,) = [note for note in source.notes if "have no line" in note]
+    assert note.startswith("2 photos in Test/source have no line in label_joint.txt and are left")
+    assert "3.jpg, 4.jpg" in note
+    assert source.name == "onehand10k-subset"
+    assert any("Test has 10 of" in note for note in source.notes)
+
+
 # -- hands that cannot be used -----------------------------------------------------------------
 
 

@@ -97,3 +97,14 @@ def test_rows_are_taken_in_order() -> None:
     assert taken.ids["image_id"] == ["p/2", "p/a"]
     assert taken.camera is None
     assert len(table().take(slice(1, 3))) == 2
+
+
+def test_a_lenient_source_says_what_is_wrong_with_a_mask(folder: Path) -> None:
+    (folder / "p" / "1.mask").unlink()
+    with pytest.raises(SourceError, match=r"expected p/1\.mask in"):
+        next(source(folder, table()).blocks("test", frozenset({"mask"})))
+    (block,) = source(folder, table(), lenient=True).blocks("test", frozenset({"mask"}))
+    assert block.masks == [b"mask", b"", b"mask"]
+    assert block.faults is not None
+    assert [bool(fault) for fault in block.faults] == [False, True, False]
+    assert "p/1.mask" in block.faults[1]

@@ -16,6 +16,8 @@ from PIL import Image
 from handbench.drawing import draw_hand
 from handbench.hdf5.convert import convert
 from handbench.hdf5.reader import HandFile
+from handbench.leaderboard.collect import collect
+from handbench.leaderboard.site import write_site
 from handbench.sources import freihand, manifest
 from handbench.synthetic.dataset import write_sample_dataset
 
@@ -79,8 +81,15 @@ def main() -> None:
         hands_picture(Path(folder)).save(PICTURES / "hands.jpg", quality=88)
     if len(sys.argv) > 1:
         report = Path(sys.argv[1]) / "results" / "report.html"
-        # From the curves to the pictures: what one wants to see of a report first.
-        screenshot(report, PICTURES / "report.jpg", 1100, 1740, 3920)
+        # Curves and joints; then groups, kinds of error and pictures.
+        screenshot(report, PICTURES / "report.jpg", 1100, 2050, 3440)
+        screenshot(report, PICTURES / "report-errors.jpg", 1100, 4790, 7090)
+        with HandFile(Path(sys.argv[1]) / "sample.h5") as file:
+            board = collect([report.parent])
+            with tempfile.TemporaryDirectory() as folder:
+                site = write_site(board, Path(folder) / "site", data=[file]).parent
+                (page,) = site.glob("groups/sample-test-handbench*.html")
+                screenshot(page, PICTURES / "leaderboard.jpg", 1280, 0, 1240)
     for picture in sorted(PICTURES.iterdir()):
         print(f"{picture.name}: {picture.stat().st_size / 1e3:.0f} kB")
 

@@ -1,5 +1,6 @@
 "use strict";
-// The page works without this script; with it, tables sort, colours switch, and paper shows all.
+// The page works without this script; with it, tables sort, colours switch,
+// pictures can be chosen, and paper shows all.
 
 const theme = document.getElementById("theme");
 const dark = () => {
@@ -57,3 +58,42 @@ unfold();
 addEventListener("beforeprint", () => {
   for (const model of document.querySelectorAll("details.model")) model.open = true;
 });
+
+// Pictures by joint and kind of error: a letter a joint tells what happened to it.
+const HARMLESS = "ab-";
+for (const filter of document.querySelectorAll(".filter")) {
+  const pictures = filter.closest(".pictures");
+  const figures = Array.from(pictures.querySelectorAll("figure"));
+  const more = pictures.querySelector("details.more");
+  const joint = filter.querySelector(".by-joint");
+  const kind = filter.querySelector(".by-kind");
+  const found = filter.querySelector(".found");
+  const shows = (codes) => {
+    const joints = joint.value ? joint.value.split(" ").map(Number) : [...codes].keys();
+    return [...joints].some((j) => kind.value ? codes[j] === kind.value : !HARMLESS.includes(codes[j] ?? "-"));
+  };
+  const apply = () => {
+    const all = !joint.value && !kind.value;
+    let number = 0;
+    for (const figure of figures) {
+      figure.hidden = !(all || shows(figure.dataset.codes ?? ""));
+      number += !figure.hidden;
+    }
+    for (const part of pictures.querySelectorAll("section, details.more")) {
+      part.hidden = !part.querySelector("figure:not([hidden])");
+    }
+    if (more && !all) more.open = true;
+    const what = `${number} of ${figures.length} pictures`;
+    found.textContent = all ? "" : number ? `${what} show this` : `None of the ${figures.length} pictures shows this`;
+    filter.querySelector(".clear").hidden = all;
+  };
+  joint.addEventListener("change", apply);
+  kind.addEventListener("change", apply);
+  filter.querySelector(".clear").addEventListener("click", () => {
+    joint.value = kind.value = "";
+    apply();
+    joint.focus();
+  });
+  filter.hidden = false;
+  apply();
+}
