@@ -17,7 +17,7 @@ from handbench.scores import compare
 from handbench.scores.compare import Row, rank
 from handbench.scores.names import Metric, parse
 from handbench.scores.protocol import Protocol
-from handbench.scores.protocols import custom_protocol, find_protocol
+from handbench.scores.protocols import known_protocol
 from handbench.scores.results import Evaluation, MetricValue, Results
 from handbench.scores.text import signature_differences
 
@@ -169,7 +169,7 @@ def _rankings(
         for results in evaluation.results
         if results.protocol == protocol
     }
-    preset = _preset(protocol, next(iter(of_slot.values())))
+    preset = known_protocol(protocol, list(next(iter(of_slot.values())).metrics))
     if preset is None:
         # Results of another handbench: show them in the given order, one table a signature.
         by_signature: dict[str, list[int]] = {}
@@ -209,19 +209,9 @@ def _table(
     )
 
 
-def _preset(protocol: str, results: Results) -> Protocol | None:
-    """The protocol that made `results`; None if this handbench does not know it."""
-    try:
-        if protocol == "custom":
-            return custom_protocol(tuple(results.metrics))
-        return find_protocol(protocol)
-    except ScoreError:
-        return None
-
-
 def presets(evaluation: Evaluation) -> list[Protocol]:
     """The protocols that an evaluation was made under, as far as this handbench knows them."""
-    found = [_preset(results.protocol, results) for results in evaluation.results]
+    found = [known_protocol(one.protocol, list(one.metrics)) for one in evaluation.results]
     return [preset for preset in found if preset is not None]
 
 
