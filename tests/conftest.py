@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from generators.coco import FakeCOCO, write_coco
 from generators.freihand import FakeFreiHAND, write_freihand
 from hypothesis import settings
+from tools.browser import Browser, find, running
 
 # The same examples on every run: a failure that comes and goes teaches nobody anything.
 settings.register_profile("handbench", derandomize=True, deadline=None, max_examples=50)
@@ -64,3 +66,12 @@ def real_data() -> Path:
 def _own_home(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """No test reads or writes the home folder of the person who runs it."""
     monkeypatch.setenv("HANDBENCH_HOME", str(tmp_path_factory.getbasetemp() / "home"))
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """Chromium with a profile of its own; skips where there is none."""
+    if find() is None:
+        pytest.skip("no Chromium or Chrome on this machine")
+    with running(tmp_path_factory.mktemp("profile")) as found:
+        yield found

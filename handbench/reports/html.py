@@ -7,15 +7,12 @@ hostile sample id could not run anything even if it got past the escaping.
 
 from __future__ import annotations
 
-import base64
 import functools
-import hashlib
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import jinja2
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from handbench.errors import HandbenchError
 from handbench.files import write_text
@@ -38,6 +35,7 @@ from handbench.reports.gallery import KIND_OF, Gallery
 from handbench.reports.ranking import is_error, main_metrics, number, rankings
 from handbench.reports.summary import choose_basis
 from handbench.reports.svg import FLOOR, legend_key
+from handbench.reports.templating import environment, script_hash
 from handbench.reports.views import disagreement_pictures, joint_dots, model_views
 from handbench.scores.error_classes import MEANINGS, NAMES
 from handbench.scores.intervals import MIN_CLUSTERS, RELIABLE_CLUSTERS
@@ -124,7 +122,7 @@ def render(
         .render(
             style=Markup((_TEMPLATES / "report.css").read_text("utf-8")),  # noqa: S704 - our own file
             script=Markup(script),  # noqa: S704 - our own file
-            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+            script_hash=script_hash(script),
             dataset=first.dataset,
             split=first.split,
             title=data.attributes.get("title", first.dataset),
@@ -178,24 +176,16 @@ def render(
 @functools.cache
 def _environment() -> jinja2.Environment:
     """Templates, compiled once a process."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters.update(
+    made = environment(_TEMPLATES)
+    made.filters.update(
         number=number,
-        count=_count,
         percent=_percent,
         joint=lambda name: name.replace("_", " "),
-        wrappable=_wrappable,
         sentence=_sentence,
         signed=_signed,
         signed_number=_signed_number,
     )
-    return environment
+    return made
 
 
 def _check(evaluations: Sequence[Evaluation]) -> None:
@@ -221,15 +211,6 @@ def _unique(names: Sequence[str]) -> list[str]:
             candidate, number = f"{name} ({number})", number + 1
         unique.append(candidate)
     return unique
-
-
-def _count(value: int) -> str:
-    return f"{value:,}"
-
-
-def _wrappable(metric: str) -> Markup:
-    """Let a long metric name break after commas and before brackets."""
-    return Markup(re.sub(r"(,|@|(?=\[))", r"\1<wbr>", str(escape(metric))))  # noqa: S704 - escaped
 
 
 def _signed(value: float, digits: int = 4) -> str:

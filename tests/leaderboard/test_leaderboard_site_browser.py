@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from boards import CHINESE, HOSTILE, LONG, RIGHT_TO_LEFT, full_board
-from tools.browser import Browser, Tab, find, running
+from tools.browser import UNFOLD, Browser, Tab
 
 from handbench.leaderboard.site import write_site
 
@@ -26,21 +25,12 @@ PAGES = (
 )
 HOSTILE_PAGES = (*PAGES, "models/m1.html", "models/m2.html", "models/m3.html")
 ACCESSIBILITY = (Path(__file__).parents[1] / "reports" / "accessibility.js").read_text("utf-8")
-_UNFOLD = "document.querySelectorAll('details').forEach((part) => { part.open = true; })"
 _TOO_WIDE = """
 [...document.querySelectorAll("main *, header *, footer *")]
   .filter((element) => element.getBoundingClientRect().right > innerWidth + 1)
   .filter((element) => !element.closest(".scroll, .hidden, svg, pre"))
   .map((element) => element.outerHTML.slice(0, 90))
 """
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    if find() is None:
-        pytest.skip("no Chromium or Chrome on this machine")
-    with running(tmp_path_factory.mktemp("profile")) as found:
-        yield found
 
 
 def does(tab: Tab, script: str) -> Any:
@@ -64,7 +54,7 @@ def test_the_console_is_silent_and_no_request_leaves_the_page(
     browser: Browser, site: Path, page: str
 ) -> None:
     with browser.open(site / page) as tab:
-        tab.run(_UNFOLD)
+        tab.run(UNFOLD)
         tab.run("new Promise((done) => setTimeout(done, 100))")
         assert tab.complaints() == []
         assert tab.requests() == [(site / page).as_uri()]
@@ -300,7 +290,7 @@ def test_without_its_script_the_page_is_whole(browser: Browser, site: Path, tmp_
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_fits_every_window(browser: Browser, site: Path, page: str, width: int) -> None:
     with browser.open(site / page, width=width) as tab:
-        for step in ("null", _UNFOLD):
+        for step in ("null", UNFOLD):
             tab.run(step)
             assert tab.run(_TOO_WIDE) == []
             assert tab.run("document.documentElement.scrollWidth - innerWidth") <= 0
@@ -311,7 +301,7 @@ def test_hostile_names_do_nothing_and_fit_a_phone(
     browser: Browser, hostile: Path, page: str
 ) -> None:
     with browser.open(hostile / page, width=360) as tab:
-        tab.run(_UNFOLD)
+        tab.run(UNFOLD)
         assert tab.run(_TOO_WIDE) == []
         assert tab.run("document.documentElement.scrollWidth - innerWidth") <= 0
         assert tab.run("document.scripts.length") == 2
@@ -324,7 +314,7 @@ def test_an_accessibility_checker_finds_nothing(
     browser: Browser, site: Path, page: str, width: int, dark: bool
 ) -> None:
     with browser.open(site / page, width=width, dark=dark) as tab:
-        tab.run(_UNFOLD)
+        tab.run(UNFOLD)
         assert does(tab, f"{ACCESSIBILITY}; return accessibilityProblems();") == []
 
 

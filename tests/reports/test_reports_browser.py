@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scored_models import scored
-from tools.browser import Browser, find, running
+from tools.browser import UNFOLD, Browser
 
 from handbench.hdf5.reader import HandFile
 from handbench.reports.html import write_report
@@ -22,21 +21,12 @@ ACCESSIBILITY = (
 )
 WIDTHS = (360, 390, 768, 1280)
 
-_UNFOLD = "document.querySelectorAll('details').forEach((part) => { part.open = true; })"
 _TOO_WIDE = """
 [...document.querySelectorAll("main *, header *, footer *")]
   .filter((element) => element.getBoundingClientRect().right > innerWidth + 1)
   .filter((element) => !element.closest(".scroll, .hidden, svg"))
   .map((element) => element.outerHTML.slice(0, 90))
 """
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    if find() is None:
-        pytest.skip("no Chromium or Chrome on this machine")
-    with running(tmp_path_factory.mktemp("profile")) as found:
-        yield found
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +52,7 @@ def test_nothing_is_wider_than_the_window(
     browser: Browser, pages: dict[str, Path], name: str, width: int
 ) -> None:
     with browser.open(pages[name], width=width) as tab:
-        tab.run(_UNFOLD)
+        tab.run(UNFOLD)
         assert tab.run(_TOO_WIDE) == []
         assert tab.run("document.documentElement.scrollWidth - innerWidth") == 0
 
@@ -75,7 +65,7 @@ def test_an_accessibility_checker_finds_nothing(
 ) -> None:
     with browser.open(pages[name], width=width, dark=dark) as tab:
         assert tab.run("matchMedia('(prefers-color-scheme: dark)').matches") is dark
-        tab.run(_UNFOLD)
+        tab.run(UNFOLD)
         assert tab.run(ACCESSIBILITY) == []
 
 
@@ -106,7 +96,7 @@ def test_the_console_is_silent_and_no_request_leaves_the_page(
     browser: Browser, pages: dict[str, Path], name: str
 ) -> None:
     with browser.open(pages[name]) as tab:
-        tab.run(f"{_UNFOLD}; scrollTo(0, document.body.scrollHeight)")
+        tab.run(f"{UNFOLD}; scrollTo(0, document.body.scrollHeight)")
         tab.run("new Promise((done) => setTimeout(done, 200))")
         pictures = "[...document.images].every((image) => image.complete && image.naturalWidth)"
         tab.run("[...document.images].forEach((image) => { image.loading = 'eager'; })")

@@ -35,6 +35,9 @@ _QUIET = (
 )
 _TIMEOUT_S = 90.0
 
+UNFOLD = "document.querySelectorAll('details').forEach((part) => { part.open = true; })"
+"""Script that opens everything that is folded."""
+
 
 def find() -> str | None:
     """Chromium or Chrome on this machine."""

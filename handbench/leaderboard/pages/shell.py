@@ -7,9 +7,7 @@ scripts by their hashes and allows no request at all.
 
 from __future__ import annotations
 
-import base64
 import functools
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,7 +19,8 @@ from markupsafe import Markup, escape
 
 from handbench.errors import HandbenchError
 from handbench.leaderboard.board import Board, Column, Entry, Overlap
-from handbench.reports import ranking, svg
+from handbench.reports import ranking, svg, templating
+from handbench.reports.templating import script_hash
 from handbench.scores.results import MetricValue
 
 _TEMPLATES = Path(__file__).resolve().parents[1] / "templates"
@@ -78,7 +77,7 @@ class Shell:
                 trouble=self.trouble,
                 early_script=Markup(early),  # noqa: S704 - our own file
                 script=Markup(late),  # noqa: S704 - our own file
-                hashes=[_hash(early), _hash(late)],
+                hashes=[script_hash(early), script_hash(late)],
                 style=Markup(_style()),  # noqa: S704 - our own file
                 **context,
             )
@@ -113,20 +112,12 @@ def file_name(slug: str, ending: str) -> str:
 @functools.cache
 def environment() -> jinja2.Environment:
     """Templates, compiled once a process."""
-    made = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
+    made = templating.environment(_TEMPLATES)
     made.filters.update(
         number=number,
         value=value,
         interval=interval,
-        count=lambda value: f"{value:,}",
         percent=percent,
-        wrappable=wrappable,
         sentence=sentence,
         day=day,
         linked=linked,
@@ -181,11 +172,6 @@ def percent(share: float | None) -> str:
     return f"{'> 99.9' if share < 1 and text == '100.0' else text}\u202f%"
 
 
-def wrappable(metric: str) -> Markup:
-    """Let a long metric name break after commas and before brackets."""
-    return Markup(re.sub(r"(,|@|(?=\[))", r"\1<wbr>", str(escape(metric))))  # noqa: S704 - escaped
-
-
 def sentence(text: str) -> str:
     """Return `text` with a capital, unless it begins with a name such as rhd/train, and a stop."""
     first = text.partition(" ")[0]
@@ -232,7 +218,3 @@ def _style() -> str:
     text = _REPORT_STYLE.read_text("utf-8") + (_TEMPLATES / "leaderboard.css").read_text("utf-8")
     text = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
     return re.sub(r"\s*\n\s*", "\n", text).strip()
-
-
-def _hash(script: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
