@@ -14,6 +14,7 @@ from handbench.hand import JOINT_NAMES
 from handbench.reports.breakdowns import GroupTable
 from handbench.reports.curves import CurveFamily
 from handbench.reports.differences import JointDifferences
+from handbench.reports.escape import no_formula
 from handbench.reports.summary import Basis
 from handbench.reports.views import ModelView
 from handbench.scores.results import Evaluation
@@ -108,8 +109,8 @@ def csv_address(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def _cell(value: object) -> object:
-    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
-        return "'" + value  # a spreadsheet would run =HYPERLINK(…) as a formula
+    if isinstance(value, str):
+        return no_formula(value)
     if isinstance(value, float):
         return f"{value:.6g}" if np.isfinite(value) else ""
     return "" if value is None else value

@@ -46,14 +46,18 @@ def one_line(text: str) -> str:
     return " ".join(_STEERING.sub(" ", text).split())
 
 
+def no_formula(text: str) -> str:
+    """`text` for a cell of a CSV file: a spreadsheet would run ``=HYPERLINK(…)`` as a formula."""
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
 def csv_text(text: str) -> str:
-    """Text for a cell of a CSV file: a spreadsheet would run ``=HYPERLINK(…)`` as a formula.
+    """Text for a cell of a CSV file, on one line and no formula.
 
     >>> csv_text("=1+1"), csv_text("my-net")
     ("'=1+1", 'my-net')
     """
-    line = one_line(text)
-    return f"'{line}" if line.startswith(_FORMULA) else line
+    return no_formula(one_line(text))
 
 
 def markdown(text: str) -> str:
