@@ -131,7 +131,7 @@ def add_augmented(hands: Hands, seed: int, cell_px: int) -> None:
     """
     import torch
 
-    from handbench.models import augment, pixels
+    from handbench.models import augment, pixels, warps
     from handbench.models.settings import TrainSettings
 
     sizes = {picture.shape[:2] for picture in hands.pictures}
@@ -146,14 +146,22 @@ def add_augmented(hands: Hands, seed: int, cell_px: int) -> None:
     matrices = augment.sample_matrices(len(hands.pictures), stored, size, ranges, draws)
     images = torch.from_numpy(np.stack(hands.pictures)).permute(0, 3, 1, 2)
     colours = augment.sample_colours(len(images), ranges, draws)
-    warped = pixels.make_pixels(images, matrices, size, colours=colours)
+    labelled = np.where(hands.valid[..., None], hands.keypoints, np.nan)
+    moved = augment.transform_points(matrices, torch.from_numpy(labelled)).float()
+    bent = warps.sample_warps(moved, size, ranges, draws)
+    field = None if bent is None else bent.field
+    warped = pixels.make_pixels(images, matrices, size, field=field, colours=colours)
     pixels.erase_(warped, augment.sample_erasures(len(images), size, ranges, draws))
-    points = augment.transform_points(matrices, torch.from_numpy(hands.keypoints)).numpy()
+    points = (moved if bent is None else bent.points).double().numpy()
     shown = (warped * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
     for row, cells in enumerate(hands.cells):
         square, matrix = whole(np.ascontiguousarray(shown[row]), cell_px)
-        moved = transform_points(matrix, points[row])
-        picture = draw_hand(square, moved, hands.valid[row], occluded=hands.occluded[row])
+        picture = draw_hand(
+            square,
+            transform_points(matrix, points[row]),
+            hands.valid[row],
+            occluded=hands.occluded[row],
+        )
         cells.append((picture, f"augmented\n{_change(matrices[row].numpy())}"))
 
 

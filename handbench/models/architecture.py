@@ -25,6 +25,7 @@ CODEC_GRIDS: dict[str, tuple[Grid, ...]] = {
     "rounded": ("corner",),
     "udp": (),
     "integral": ("center",),
+    "likely": ("center",),
 }
 """Codec → the grids it can use, its own first; UDP has a grid that fits neither rule. The codecs
 themselves are in :mod:`handbench.models.codecs`, which needs torch."""

@@ -51,6 +51,14 @@ class Augmentation:
         Share of images that lose their colours.
     erase
         Share of images in which a rectangle is painted over.
+    stretch
+        Largest change of the sides' ratio, along any direction: a square becomes a rectangle of the
+        same area with sides up to 1 + stretch : 1.
+    bend
+        Strength of smooth bends (:mod:`handbench.models.warps`): standard deviation of their nodes
+        as a share of a quarter of the side.
+    fingers
+        Largest turn of a single finger about its first joint in degrees; its length changes too.
     """
 
     flip: float = 0.0
@@ -64,6 +72,9 @@ class Augmentation:
     tint: float = 0.0
     grey: float = 0.0
     erase: float = 0.0
+    stretch: float = 0.0
+    bend: float = 0.0
+    fingers: float = 0.0
 
     @classmethod
     def of(cls, settings: TrainSettings) -> Augmentation:
@@ -139,7 +150,25 @@ def sample_matrices(
     change[:, 2, 2] = 1.0
     # Turn and grow about the centre of the input, then shift.
     change[:, :2, 2] = center + shift - center * change[:, :2, :2].sum(dim=-1)
+    if augmentation.stretch:
+        change = _stretches(count, center, augmentation.stretch, generator) @ change
     return change @ fit_matrix(*stored, size, box_factor)
+
+
+def _stretches(
+    count: int, center: float, stretch: float, generator: torch.Generator
+) -> torch.Tensor:
+    """(N, 3, 3) stretches about the centre of the input, along evenly drawn directions."""
+    draws = torch.rand(2, count, generator=generator, dtype=torch.float64)
+    direction = math.pi * draws[0]
+    ratio = torch.exp((2 * draws[1] - 1) * math.log1p(stretch) / 2)
+    axes = torch.stack([direction.cos(), direction.sin()], dim=-1)
+    outer = axes[:, :, None] * axes[:, None]
+    matrices = torch.eye(3, dtype=torch.float64).repeat(count, 1, 1)
+    matrices[:, :2, :2] = (ratio - 1 / ratio)[:, None, None] * outer
+    matrices[:, [0, 1], [0, 1]] += (1 / ratio)[:, None]
+    matrices[:, :2, 2] = center * (1 - matrices[:, :2, :2].sum(dim=-1))
+    return matrices
 
 
 def _spread(draws: torch.Tensor, spread: str, deviations: float) -> torch.Tensor:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
+from handbench.models.architecture import STRIDE
 from handbench.models.augment import (
     Augmentation,
     sample_colours,
@@ -17,6 +18,7 @@ from handbench.models.checkpoint import TrainedModel
 from handbench.models.pixels import erase_, make_pixels
 from handbench.models.rows import HandRows
 from handbench.models.settings import TrainSettings
+from handbench.models.warps import sample_warps
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,13 @@ class Examples:
         self._pixels: torch.Tensor | None = None
         self._targets: torch.Tensor | None = None
 
-    def make(self, images: torch.Tensor, positions: torch.Tensor, draw: torch.Generator) -> Example:
+    def make(
+        self,
+        images: torch.Tensor,
+        positions: torch.Tensor,
+        draw: torch.Generator,
+        size: int | None = None,
+    ) -> Example:
         """Make an example; pixels and targets of the one before are overwritten.
 
         New memory for every batch would take a tenth of the time.
@@ -87,8 +95,10 @@ class Examples:
             (N,) of the rows.
         draw
             Random numbers of the augmentation, on the CPU.
+        size
+            Side of the input in px; the model's by default.
         """
-        size = self._model.size
+        size = size or self._model.size
         matrices = sample_matrices(
             len(images),
             self._rows.size,
@@ -98,20 +108,26 @@ class Examples:
             box_factor=self._model.box_factor,
         )
         points = transform_points(matrices, self._keypoints[positions].double())
+        moved = points.float().to(self._device, non_blocking=True)
+        warps = sample_warps(moved, size, self._augmentation, draw)
+        if warps is not None:
+            moved = warps.points
         normalisation = self._model.network.normalisation
         self._pixels = make_pixels(
             images.to(self._device, non_blocking=True),
             matrices,
             size,
+            field=None if warps is None else warps.field,
             colours=sample_colours(len(images), self._augmentation, draw),
             normalisation=normalisation,
             out=self._pixels,
         )
         erasures = sample_erasures(len(images), size, self._augmentation, draw)
         erase_(self._pixels, erasures, normalisation)
-        if self._targets is not None and len(self._targets) != len(images):
+        if self._targets is not None and (
+            len(self._targets) != len(images) or self._targets.shape[-1] * STRIDE != size
+        ):
             self._targets = None
-        moved = points.float().to(self._device, non_blocking=True)
         self._targets, weights = self._model.codec.encode(
             moved,
             self._valid[positions].to(self._device, non_blocking=True),

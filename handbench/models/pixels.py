@@ -1,6 +1,7 @@
 """Stored images → what enters the network, on the device: one warp and one colour matrix.
 
-All geometry is one affine matrix, sampled once. Colour changes, the division by 255 and the
+All geometry is one affine matrix, and on request a field of displacements before it, sampled once.
+Colour changes, the division by 255 and the
 network's normalisation are affine as well: one 3×4 matrix an image.
 
 Sampling is bilinear with pixel centres at integers, and black outside. It does not average, and
@@ -18,6 +19,7 @@ import torch
 
 from handbench.models.architecture import Normalisation
 from handbench.models.augment import ColourChanges, Erasures
+from handbench.models.warps import full_field
 
 MEAN_ROWS = 4
 """The mean of an image, which contrast leaves where it is, is that of every fourth row."""
@@ -28,6 +30,7 @@ def make_pixels(
     matrices: torch.Tensor,
     size: int,
     *,
+    field: torch.Tensor | None = None,
     colours: ColourChanges | None = None,
     normalisation: Normalisation | None = None,
     out: torch.Tensor | None = None,
@@ -42,6 +45,9 @@ def make_pixels(
         (N, 3, 3) float64 on the CPU, stored px → input px, affine.
     size
         Side of the result.
+    field
+        (N, h, w, 2) of :class:`~handbench.models.warps.Warps`, on the device: pixel p of the result
+        shows what the matrix would put at p + u(p). None bends nothing.
     colours
         On the CPU; results are clipped to 0 … 1. None changes nothing.
     normalisation
@@ -67,7 +73,7 @@ def make_pixels(
         )
         for stored, grid, (offset, matrix), *results in zip(
             torch.split(images, together),
-            _grids(matrices, images, size, together),
+            _grids(matrices, images, size, together, field),
             _colour_matrices(images, colours, normalisation, together),
             *(torch.split(channel, together) for channel in out.unbind(1)),
         ):
@@ -125,7 +131,11 @@ def _is_autocast(device: torch.device) -> bool:
 
 
 def _grids(
-    matrices: torch.Tensor, images: torch.Tensor, size: int, together: int
+    matrices: torch.Tensor,
+    images: torch.Tensor,
+    size: int,
+    together: int,
+    field: torch.Tensor | None,
 ) -> Iterator[torch.Tensor | None]:
     """Where each pixel of the input lies in the stored image, some images at a time.
 
@@ -137,7 +147,11 @@ def _grids(
     """
     height, width = images.shape[2:]
     identity = torch.eye(3, dtype=matrices.dtype)
-    if (height, width) == (size, size) and torch.equal(matrices, identity.expand_as(matrices)):
+    if (
+        field is None
+        and (height, width) == (size, size)
+        and torch.equal(matrices, identity.expand_as(matrices))
+    ):
         yield from itertools.repeat(None)
     normal = torch.tensor(
         [[2 / width, 0, 1 / width - 1], [0, 2 / height, 1 / height - 1], [0, 0, 1]],
@@ -153,17 +167,28 @@ def _grids(
             places * back[:, None, :, 1],
         )
     )
+    if field is not None:
+        linear = back[:, None, :, :2].to(images.device, torch.float32, non_blocking=True)
+        # A displacement of the result is one of the stored image by the linear part alone.
+        bends = (linear @ field.transpose(-1, -2)).transpose(-1, -2)
     if images.device.type != "cpu":
-        yield from torch.split(rows[:, :, None] + columns[:, None], together)
+        grids = rows[:, :, None] + columns[:, None]
+        if field is not None:
+            grids += full_field(bends, size)
+        yield from torch.split(grids, together)
         return
     # Pairs of floats as complex numbers: a CPU adds these four times as fast.
     memory = torch.empty(min(together, len(images)), size, size, 2)
-    for row, column in zip(
+    parts = torch.split(bends, together) if field is not None else itertools.repeat(None)
+    for row, column, bend in zip(
         torch.split(torch.view_as_complex(rows)[:, :, None], together),
         torch.split(torch.view_as_complex(columns)[:, None], together),
+        parts,
     ):
         grid = memory[: len(row)]
         torch.add(row, column, out=torch.view_as_complex(grid))
+        if bend is not None:
+            grid += full_field(bend, size)
         yield grid
 
 

@@ -72,6 +72,11 @@ EARLIER: dict[str, Any] = {
     "tint": 0.0,
     "grey": 0.0,
     "erase": 0.0,
+    "stretch": 0.0,
+    "bend": 0.0,
+    "fingers": 0.0,
+    "early_size": None,
+    "early_share": 0.4,
     "cache": "auto",
 }
 """What runs did before these settings existed. Every setting that is added gets its line here: its
@@ -128,6 +133,15 @@ class TrainSettings:
     )
     size: int | None = field(
         default=None, metadata=_help("side of the network's input in px", unset="as stored")
+    )
+    early_size: int | None = field(
+        default=None,
+        metadata=_help(
+            "side of the input in the first epochs, which makes them fast", unset="--size"
+        ),
+    )
+    early_share: float = field(
+        default=0.4, metadata=_help("share of the epochs that have --early-size")
     )
     sigma: float = field(
         default=2.0, metadata=_help("standard deviation of the targets in heatmap cells")
@@ -243,6 +257,17 @@ class TrainSettings:
         default=0.0, metadata=_help("share of images in which a rectangle is painted over")
     )
 
+    stretch: float = field(
+        default=0.0, metadata=_help("largest change of the sides' ratio, along any direction")
+    )
+    bend: float = field(
+        default=0.0, metadata=_help("strength of smooth bends, as a share of a quarter of the side")
+    )
+    fingers: float = field(
+        default=0.0,
+        metadata=_help("largest turn of single fingers in degrees; their lengths change too"),
+    )
+
     device: str = field(default="auto", metadata=_help("where to compute", choices=DEVICES))
     precision: str = field(
         default="auto", metadata=_help("arithmetic of the network", choices=PRECISIONS)
@@ -299,7 +324,8 @@ class TrainSettings:
                 raise TrainError(f"{option(name)} must be positive, found {getattr(self, name)}")
         for name in (
             "val_fraction", "warmup", "first_drop", "second_drop", "flip", "scale", "shift",
-            "colour", "rotation_share", "shift_share", "tint", "grey", "erase",
+            "colour", "rotation_share", "shift_share", "tint", "grey", "erase", "stretch", "bend",
+            "early_share",
         ):  # fmt: skip
             if not 0 <= getattr(self, name) <= 1:
                 raise TrainError(f"{option(name)} is a share 0 to 1, found {getattr(self, name)}")
@@ -307,8 +333,11 @@ class TrainSettings:
             raise TrainError(
                 f"--val-fraction must leave something on both sides, found {self.val_fraction}"
             )
-        if self.size is not None:
-            check_input_size(self.size)
+        for side in (self.size, self.early_size):
+            if side is not None:
+                check_input_size(side)
+        if not 0 <= self.fingers < 90:
+            raise TrainError(f"--fingers is an angle from 0 to below 90, found {self.fingers}")
         for entry in dataclasses.fields(self):
             choices = entry.metadata["choices"]
             value = getattr(self, entry.name)

@@ -72,7 +72,9 @@ class Stepper:
         draw = generator(
             run.settings.seed, position.epoch, f"augmentation/{position.step}/{number}"
         )
-        example = run.examples.make(*part, draw)
+        settings = run.settings
+        early = position.epoch < round(settings.early_share * settings.epochs)
+        example = run.examples.make(*part, draw, settings.early_size if early else None)
         with self._alone(last=last):
             with autocast(run.device, run.precision):
                 maps = self._maps(example.pixels)

@@ -52,6 +52,20 @@ def test_draws_stay_in_their_ranges() -> None:
     assert (centre - 31.5).abs().max() == pytest.approx(6.4, abs=0.02)
 
 
+def test_stretches_keep_area_and_centre_and_stay_in_their_range() -> None:
+    matrices = sample_matrices(2000, (64, 64), 64, Augmentation(stretch=0.5), rng())
+    linear = matrices[:, :2, :2]
+    torch.testing.assert_close(torch.linalg.det(linear), torch.ones(2000, dtype=torch.float64))
+    widths = torch.linalg.svdvals(linear)
+    ratio = widths[:, 0] / widths[:, 1]
+    assert ratio.max() == pytest.approx(1.5, abs=0.01)
+    assert ratio.min() == pytest.approx(1.0, abs=0.01)
+    centre = torch.full((2000, 1, 2), 31.5).double()
+    torch.testing.assert_close(transform_points(matrices, centre), centre)
+    # Along any direction: the first axis is as often made longer as shorter.
+    assert (linear[:, 0, 0] > 1).float().mean() == pytest.approx(0.5, abs=0.05)
+
+
 def test_the_same_generator_gives_the_same_matrices() -> None:
     first, again, other = (sample_matrices(3, (64, 64), 64, STRONG, rng(s)) for s in (1, 1, 2))
     assert torch.equal(first, again)

@@ -15,6 +15,7 @@ from handbench.models.codecs import (
     CODECS,
     Codec,
     Integral,
+    Likely,
     Rounded,
     Udp,
     Unbiased,
@@ -25,7 +26,7 @@ from handbench.models.heatmaps import decode
 SIDE = 56
 SHAPE = (SIDE, SIDE)
 SIZE = (4 * SIDE, 4 * SIDE)
-ALL = [Unbiased(), Unbiased(grid="corner"), Rounded(), Udp(), Integral()]
+ALL = [Unbiased(), Unbiased(grid="corner"), Rounded(), Udp(), Integral(), Likely()]
 named = pytest.mark.parametrize("codec", ALL, ids=lambda codec: f"{codec.name}-{codec.grid}")
 
 
@@ -65,6 +66,7 @@ def errors_in_cells(codec: Codec, cells: torch.Tensor) -> torch.Tensor:
         (Udp(1.5), 3.0),
         (Udp(3.0), 6.0),
         (Integral(), 6.0),  # 3 sigma
+        (Likely(), 6.0),
         (Integral(1.5), 4.5),
     ],
     ids=str,
@@ -293,6 +295,40 @@ def test_the_corner_grid_is_shifted_back_by_one_cell() -> None:
         torch.testing.assert_close(averaged, maps / 2)
 
 
+def test_likely_takes_the_likelier_of_two_places() -> None:
+    one, other = (encode(Likely(), torch.full((1, 1, 2), place))[0] for place in (12.0, 40.0))
+    maps = (0.6 * one + 0.4 * other).clamp(min=1e-30).log()
+    cells = Likely().to_cells(Likely().decode(maps)[0], SHAPE)
+    mean = Integral().to_cells(Integral().decode(maps)[0], SHAPE)
+    assert mean[0, 0, 0] == pytest.approx(0.6 * 12 + 0.4 * 40, abs=0.05)
+    assert cells[0, 0].tolist() == pytest.approx([12, 12], abs=2.0)  # drawn towards the other
+
+
+def test_likely_has_the_least_expected_distance() -> None:
+    maps = 2 * torch.randn(3, 21, 20, 20, generator=torch.Generator().manual_seed(5))
+    chances = functional.softmax(maps.flatten(-2), dim=-1)
+    y, x = torch.meshgrid(torch.arange(20.0), torch.arange(20.0), indexing="ij")
+    grid = torch.stack([x, y], dim=-1).view(-1, 2)
+
+    def expected(cells: torch.Tensor) -> torch.Tensor:
+        return (torch.cdist(cells, grid.expand(3, -1, -1)) * chances).sum(-1)
+
+    def found(codec: Codec) -> torch.Tensor:
+        return expected(codec.to_cells(codec.decode(maps)[0], (20, 20)))
+
+    assert (found(Likely()) <= found(Integral()) + 1e-3).all()
+    everywhere = (torch.cdist(grid, grid)[None, None] * chances[:, :, None]).sum(-1).amin(-1)
+    assert (found(Likely()) <= everywhere + 0.05).all()
+
+
+def test_likely_loss_is_the_cross_entropy_alone() -> None:
+    codec = Likely()
+    points = codec.to_pixels(torch.tensor([[[0.5, 7.5], [3.0, 3.0]]]), (8, 8))
+    targets, weights = codec.encode(points, torch.tensor([[True, False]]), (32, 32))
+    loss = codec.loss(torch.zeros(1, 2, 8, 8), targets, weights, points)
+    assert loss.item() == pytest.approx(math.log(64), abs=1e-5)
+
+
 def test_integral_averages_distributions() -> None:
     generator = torch.Generator().manual_seed(0)
     one, other = torch.randn(2, 1, 2, 6, 6, generator=generator)
@@ -400,7 +436,7 @@ def test_every_codec_has_its_name_and_grids() -> None:
 
 
 def test_unknown_codecs_and_grids_are_refused() -> None:
-    with pytest.raises(TrainError, match="unbiased, rounded, udp, integral, found 'dark'"):
+    with pytest.raises(TrainError, match="unbiased, rounded, udp, integral, likely, found 'dark'"):
         make_codec("dark")
     with pytest.raises(TrainError, match="rounded has the grid corner, found center: leave"):
         make_codec("rounded", 2.0, "center")

@@ -106,3 +106,19 @@ def test_a_compiled_network_learns_the_same(settings: TrainSettings, tmp_path: P
     torch.testing.assert_close(gradients(compiled), gradients(plain), rtol=1e-2, atol=1e-6)
     out = train(dataclasses.replace(settings, compile=True, out=tmp_path / "run"))
     assert (out / "best.pt").exists()
+
+
+@pytest.mark.parametrize(
+    ("epoch", "side"), [(0, 32), (2, 32), (3, 64), (9, 64)], ids=lambda value: str(value)
+)
+def test_the_first_epochs_may_have_smaller_images(
+    settings: TrainSettings, epoch: int, side: int
+) -> None:
+    changed = dataclasses.replace(settings, size=64, early_size=32, early_share=0.3, epochs=10)
+    run = prepare(changed, Processes(), torch.device("cpu"))
+    run.position.epoch = epoch
+    run.model.network.train()
+    seen = []
+    run.model.network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape[-1]))
+    Stepper(run).step([next(iter(run.batches))])
+    assert seen == [side]
