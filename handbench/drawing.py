@@ -35,6 +35,7 @@ def draw_hand(
     *,
     occluded: npt.NDArray[np.bool_] | None = None,
     line_px: float | None = None,
+    supersample: int = _SUPERSAMPLE,
 ) -> Picture:
     """Return a copy of `picture` with one hand in the colours of its fingers.
 
@@ -50,6 +51,8 @@ def draw_hand(
         (21,) joints to draw hollow.
     line_px
         Width of a bone; by default a small fraction of the hand's own size.
+    supersample
+        How many times too large it is drawn. 2 takes a quarter of the time, for moving pictures.
 
     Raises
     ------
@@ -73,7 +76,7 @@ def draw_hand(
             canvas.dot(points[joint], 1.25 * width, (*colors[joint], 255))
             canvas.dot(points[joint], 0.65 * width, (*fill, 255))
 
-    return _painted(picture, points[drawn], 4 * width, paint)
+    return _painted(picture, points[drawn], 4 * width, paint, supersample)
 
 
 def draw_truth(
@@ -280,15 +283,16 @@ def contact_sheet(
 class _Canvas:
     """A transparent layer, several times too large, over a part of a picture."""
 
-    def __init__(self, left: int, top: int, width: int, height: int) -> None:
-        size = (width * _SUPERSAMPLE, height * _SUPERSAMPLE)
+    def __init__(self, left: int, top: int, width: int, height: int, supersample: int) -> None:
+        self._supersample = supersample
+        size = (width * supersample, height * supersample)
         self.layer = Image.new("RGBA", size, (0, 0, 0, 0))
         self._pen = ImageDraw.Draw(self.layer)
         self._origin = np.array([left, top], np.float64)
 
     def _at(self, point: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         # Pixel centres sit at integers in both grids, hence the half pixels.
-        at: npt.NDArray[np.float64] = (point - self._origin + 0.5) * _SUPERSAMPLE - 0.5
+        at: npt.NDArray[np.float64] = (point - self._origin + 0.5) * self._supersample - 0.5
         return at
 
     def line(
@@ -304,7 +308,7 @@ class _Canvas:
         self._pen.line(
             [tuple(point) for point in ends.tolist()],
             fill=color,
-            width=max(1, round(width * _SUPERSAMPLE)),
+            width=max(1, round(width * self._supersample)),
         )
         self.dot(start, width / 2, color)
         self.dot(end, width / 2, color)
@@ -313,7 +317,7 @@ class _Canvas:
         self, centre: npt.NDArray[np.float64], radius: float, color: tuple[int, int, int, int]
     ) -> None:
         """Draw a disc, `radius` in px of the picture."""
-        at, reach = self._at(centre), radius * _SUPERSAMPLE
+        at, reach = self._at(centre), radius * self._supersample
         low = np.rint(at - reach).astype(int)
         high = np.rint(2 * at).astype(int) - low  # as far from the centre as `low`
         self._pen.ellipse((*low.tolist(), *high.tolist()), fill=color)
@@ -324,6 +328,7 @@ def _painted(
     points: npt.NDArray[np.float64],
     margin: float,
     paint: Callable[[_Canvas], None],
+    supersample: int = _SUPERSAMPLE,
 ) -> Picture:
     """Blend what `paint` draws into a copy of `picture`; only the part near `points` is touched."""
     result = picture.copy()
@@ -336,9 +341,9 @@ def _painted(
     right, bottom = min(int(high[0]), width), min(int(high[1]), height)
     if left >= right or top >= bottom:
         return result
-    canvas = _Canvas(left, top, right - left, bottom - top)
+    canvas = _Canvas(left, top, right - left, bottom - top, supersample)
     paint(canvas)
-    overlay = canvas.layer.reduce(_SUPERSAMPLE)
+    overlay = canvas.layer.reduce(supersample)
     part = Image.fromarray(result[top:bottom, left:right]).convert("RGBA")
     result[top:bottom, left:right] = np.asarray(Image.alpha_composite(part, overlay))[..., :3]
     return result

@@ -8,6 +8,8 @@
     ├── ScoreError              a metric or protocol cannot be computed as asked
     ├── TrainError              a run cannot start, continue or be loaded
     │   └── TrainingStoppedError    a run was asked to end, and saved itself
+    ├── PredictorError          a model cannot be opened, or does not do what it should
+    ├── LiveError               a camera, video, recording or window cannot be used as asked
     └── MissingExtraError       an optional dependency is not installed (also an ImportError)
 
 Every class but the last is also a :class:`ValueError`, so ordinary ``except`` clauses work.
@@ -43,6 +45,14 @@ class ScoreError(HandbenchError, ValueError):
 
 class TrainError(HandbenchError, ValueError):
     """A training run cannot start, continue or be loaded."""
+
+
+class LiveError(HandbenchError, ValueError):
+    """A camera, video, recording or window cannot be used as asked."""
+
+
+class PredictorError(HandbenchError, ValueError):
+    """A model cannot be opened, or its answer is not what a predictor gives."""
 
 
 class TrainingStoppedError(TrainError):

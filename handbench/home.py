@@ -43,6 +43,13 @@ class Home:
         """Folder of training runs."""
         return self.root / "runs"
 
+    def model(self, name: str) -> str:
+        """A run that is not below the current folder, looked up here; any other word as it is."""
+        for folder in (self.root, self.runs):
+            if not Path(name).exists() and (folder / name).exists():
+                return str(folder / name)
+        return name
+
     @property
     def results(self) -> Path:
         """Folder of results JSON."""

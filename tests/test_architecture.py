@@ -13,10 +13,13 @@ ROAD = (
     "samples",
     "hdf5",
     "models",
+    "predictors",
+    "live",
     "predictions",
     "scores",
     "reports",
     "leaderboard",
+    "web",
     "cli",
 )
 MODULES = sorted(PACKAGE.rglob("*.py"))

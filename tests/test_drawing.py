@@ -201,3 +201,12 @@ def test_an_outline_far_outside_is_cut_off() -> None:
     assert (drawn[40, 30] > 240).all()
     assert (drawn[100, 60] > 240).all()
     assert (drawn[10] == 90).all()
+
+
+def test_a_quick_drawing_is_nearly_the_same() -> None:
+    points = np.stack([np.linspace(30, 130, 21), 60 + 30 * np.sin(np.arange(21))], axis=1)
+    fine = drawing.draw_hand(grey(), points).astype(int)
+    quick = drawing.draw_hand(grey(), points, supersample=2).astype(int)
+    assert abs(fine - quick).mean() < 3
+    for x, y in points.round().astype(int):
+        assert abs(fine[y, x] - quick[y, x]).max() < 40

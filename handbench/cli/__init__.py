@@ -26,12 +26,16 @@ _COMMANDS = {
     "train": "Train the reference baseline.",
     "import-weights": "Turn weights of Simple Baselines or MMPose into a checkpoint.",
     "predict": "Run a model over a split or a folder of pictures.",
+    "live": "Run a model on a camera, a video or a folder of images, and watch.",
+    "serve": "Show a page that finds the points of a hand in a photo, and answer over REST.",
     "evaluate": "Score prediction files; print a table, write a report.",
     "results": "Print, draw and check results files: tables and figures for papers.",
     "cite": "Print the BibTeX of everything a result used.",
     "leaderboard": "Write a static site from results JSON, with published numbers beside them.",
     "deposit": "Write predictions as small files to keep beside results.",
-    "export": "Write a converted file or predictions in the layout of others.",
+    "export": "Write a converted file, predictions or a model in the layout of others.",
+    "bench": "Measure the speed of this machine, or the latency of a model.",
+    "doctor": "Describe the installation, for a bug report.",
 }
 """Name → one line. Each command is the click command of that name in its own module; a hyphen is an
 underscore there."""

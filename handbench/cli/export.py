@@ -1,4 +1,4 @@
-"""``handbench export``: HDF5 and predictions → the layouts of others."""
+"""``handbench export``: HDF5, predictions and models → the layouts of others."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SHARD_SIZE = 10_000
 
 @click.group()
 def export() -> None:
-    """Write a converted file, or predictions, in the layout of others.
+    """Write a converted file, predictions, or a model in the layout of others.
 
     Images keep their bytes; labels describe these stored images. Each folder carries the licence,
     the citation, and where it comes from with hashes.
@@ -26,6 +26,7 @@ def export() -> None:
     \b
     handbench export coco freihand.h5 --out freihand-coco
     handbench export webdataset freihand.h5 --out shards --split train
+    handbench export onnx runs/freihand-resnet50 -o model.onnx
     """  # noqa: D301 - click wants the backspace character itself
 
 
@@ -156,6 +157,138 @@ def freihand_pred(
         f"{out}: {predictions.dataset} {predictions.split}, {count:,} hands, "
         f"{out.stat().st_size / 1e6:,.1f} MB"
     )
+
+
+def _model_options(suffix: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """What exports of a model have in common."""
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        options = (
+            click.argument("run"),
+            click.option(
+                "-o",
+                "--out",
+                type=click.Path(path_type=Path),
+                required=True,
+                help=f"File to write: {suffix}.",
+            ),
+            click.option(
+                "--license",
+                "license_text",
+                help="What may be done with the weights, for the file's metadata.  [default: names "
+                "the licences of what the model was trained on]",
+            ),
+            click.option(
+                "--decode",
+                type=click.Choice(["subpixel", "dark", "dark-blur", "udp", "quarter", "argmax"]),
+                help="How to find the peak of a heatmap.  [default: as the model's codec does]",
+            ),
+            click.option("--overwrite", is_flag=True, help="Replace an existing file."),
+            click.pass_obj,
+        )
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+@export.command()
+@_model_options(".onnx")
+def onnx(
+    home: Home,
+    /,
+    run: str,
+    out: Path,
+    license_text: str | None,
+    decode: str | None,
+    overwrite: bool,
+) -> None:
+    """Write the model RUN as one ONNX file that gives points.
+
+    RUN is a run directory (here or in the home folder) or a checkpoint. Decoding is inside: images
+    (N, 3, S, S), float32 RGB of 0 to 1, any N, give keypoints (N, 21, 2) in px of the input and
+    scores (N, 21). Joint names, size, normalisation, licence, training data and the hash of the
+    checkpoint stand in its metadata. The file is run before it is kept. Needs pip install
+    'handbench[onnx]'.
+
+    \b
+    handbench export onnx runs/freihand-resnet50 -o model.onnx
+    handbench predict model.onnx --data freihand.h5 -o preds.json
+    """  # noqa: D301 - click wants the backspace character itself
+    from handbench.models.export import export_onnx
+
+    _export_model(home, run, out, ".onnx", license_text, decode, export_onnx, overwrite=overwrite)
+
+
+@export.command()
+@_model_options(".pt2")
+def torch(
+    home: Home,
+    /,
+    run: str,
+    out: Path,
+    license_text: str | None,
+    decode: str | None,
+    overwrite: bool,
+) -> None:
+    """Write the model RUN as a program of torch.export.
+
+    As `export onnx`, for torch.export.load: no code of handbench is needed to run it. Only open
+    such files of people you trust.
+    """
+    from handbench.models.export import export_program
+
+    _export_model(home, run, out, ".pt2", license_text, decode, export_program, overwrite=overwrite)
+
+
+def _export_model(
+    home: Home,
+    run: str,
+    out: Path,
+    suffix: str,
+    license_text: str | None,
+    decode: str | None,
+    write: Callable[..., Any],
+    *,
+    overwrite: bool,
+) -> None:
+    from handbench.errors import TrainError
+    from handbench.models.export import describe, load_for_export
+
+    if out.suffix != suffix:
+        raise click.UsageError(f"-o should end in {suffix}, found {out.name!r}")
+    if out.exists() and not overwrite:
+        raise TrainError(f"{out} exists: choose another name or add --overwrite")
+    place = home.model(run)
+    model, checkpoint = load_for_export(Path(place))
+    facts = describe(
+        model,
+        checkpoint_sha256=checkpoint,
+        license_text=license_text or _licences(model.training_data),
+        decoding=decode,  # type: ignore[arg-type]
+    )
+    done = write(model, out, facts, decode)
+    click.echo(
+        f"{out}: {model.name}, input {model.size} px, {done.size / 1e6:,.1f} MB; keypoints within "
+        f"{done.difference_px:.2g} px of the model's"
+    )
+
+
+def _licences(training_data: tuple[str, ...]) -> str:
+    """What is known of the licences of the data that a model has seen."""
+    from handbench.errors import HandbenchError
+    from handbench.sources import manifest
+
+    said = []
+    for dataset in sorted({name.split("/")[0] for name in training_data}):
+        try:
+            said.append(f"{dataset}: {manifest.load(dataset).license}")
+        except HandbenchError:
+            said.append(f"{dataset}: licence not known to handbench")
+    if not said:
+        return "not stated; trained on nothing that has a licence"
+    return f"not stated; trained on {'; '.join(said)}"
 
 
 def _say(done: Exported) -> None:

@@ -245,9 +245,8 @@ def blur(maps: torch.Tensor, sigma: float) -> torch.Tensor:
     """
     radius = max(math.ceil(3 * sigma - 1), 1)
     deviation = 0.3 * (radius - 1) + 0.8
-    steps = torch.arange(-radius, radius + 1, dtype=maps.dtype, device=maps.device)
-    kernel = (-0.5 * (steps / deviation).square()).exp()
-    kernel = kernel / kernel.sum()
+    steps = range(-radius, radius + 1)
+    kernel = [math.exp(-0.5 * (step / deviation) ** 2) for step in steps]
     # Sums of shifted maps, not a convolution: mixed precision would take that down to 8 bits, too
     # few for the slope of a logarithm.
     blurred = maps
@@ -256,8 +255,8 @@ def blur(maps: torch.Tensor, sigma: float) -> torch.Tensor:
         padding = (radius, radius, 0, 0) if axis == -1 else (0, 0, radius, radius)
         padded = functional.pad(blurred, padding)
         blurred = torch.zeros_like(maps)
-        for start, weight in enumerate(kernel.tolist()):
-            blurred += weight * padded.narrow(axis, start, side)
+        for start, weight in enumerate(kernel):
+            blurred += weight / sum(kernel) * padded.narrow(axis, start, side)
     before, after = maps.amax((-1, -2), keepdim=True), blurred.amax((-1, -2), keepdim=True)
     return blurred * torch.where(after > 0, before / after.clamp(min=1e-12), 1.0)
 
@@ -284,12 +283,25 @@ def _parabola(maps: torch.Tensor, cells: torch.Tensor, peaks: torch.Tensor) -> t
     design, share = design.cpu().double(), share.cpu().double()
     weighted = (design * share.square()[..., None]).transpose(-1, -2)
     left = weighted @ design + 1e-6 * torch.eye(6, dtype=torch.float64)
-    solved = torch.linalg.solve(left, weighted @ share.log()[..., None])
-    fit: torch.Tensor = solved.squeeze(-1).float().to(maps.device)
+    fit = _solved(left, weighted @ share.log()[..., None]).float().to(maps.device)
     step, peaked = _summit(fit[..., 1:3], 2 * fit[..., 3], fit[..., 4], 2 * fit[..., 5])
     # A true summit lies near the highest cell. Noise without one keeps that cell.
     near = (step.abs() <= 1.5).all(dim=-1, keepdim=True) & (peaks > 0)[..., None]
     return torch.where(near & peaked, cells + step, cells.float())
+
+
+def _solved(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """Solutions (…, n) of symmetric positive definite systems (…, n, n) and (…, n, 1).
+
+    Gauss-Jordan elimination, which needs no pivots here. Written out because other formats that a
+    network is exported to know sums and products, but no solver.
+    """
+    rows = torch.cat([left, right], dim=-1)
+    for pivot in range(left.shape[-1]):
+        row = rows[..., pivot : pivot + 1, :] / rows[..., pivot : pivot + 1, pivot : pivot + 1]
+        others = rows - rows[..., :, pivot : pivot + 1] * row
+        rows = torch.cat([others[..., :pivot, :], row, others[..., pivot + 1 :, :]], dim=-2)
+    return rows[..., -1]
 
 
 def _summit(

@@ -47,11 +47,17 @@ class Located:
         (N, 21) float64 heights of the heatmaps' peaks.
     ms_per_image
         Warp, network and decoding; reading images is not counted.
+    batch_ms
+        (B,) the same for each batch: its time by its number of images.
+    batch_images
+        (B,) those numbers.
     """
 
     keypoints: npt.NDArray[np.float64]
     peaks: npt.NDArray[np.float64]
     ms_per_image: float
+    batch_ms: npt.NDArray[np.float64]
+    batch_images: npt.NDArray[np.int64]
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -156,29 +162,72 @@ def locate(
     advance
         Called with the number of images after every batch, for a progress bar.
     """
-    target = choose_device(device)
-    network.to(target).eval()
-    matrix = fit_matrix(*rows.size, size, box_factor)
-    inverse = torch.linalg.inv(matrix)
-    points, peaks, seconds = [], [], 0.0
-    batches = loader(rows, in_order(len(rows), batch_size), workers, pin=target.type == "cuda")
-    with torch.inference_mode(), autocast(target, choose_precision(precision, target)):
-        for images, _ in batches:
-            start = time.perf_counter()
-            pixels = warp_images(
-                images.to(target, non_blocking=True), matrix.expand(len(images), 3, 3), size
-            )
-            maps = predict_heatmaps(network, pixels, codec=codec, flip_test=flip_test)
-            places, found = codec.decode(maps, decoding)
-            # Copying the few numbers to the CPU also waits for the device.
-            places, found = places.cpu().double(), found.cpu().double()
-            seconds += time.perf_counter() - start
-            points.append(transform_points(inverse.expand(len(places), 3, 3), places))
-            peaks.append(found)
-            if advance is not None:
-                advance(len(images))
+    points, peaks, seconds, counts = [], [], [], []
+    pin = choose_device(device).type == "cuda"
+    for images, _ in loader(rows, in_order(len(rows), batch_size), workers, pin=pin):
+        start = time.perf_counter()
+        places, found = find_keypoints(
+            network,
+            images,
+            size=size,
+            codec=codec,
+            box_factor=box_factor,
+            device=device,
+            precision=precision,
+            decoding=decoding,
+            flip_test=flip_test,
+        )
+        seconds.append(time.perf_counter() - start)
+        counts.append(len(images))
+        points.append(places)
+        peaks.append(found)
+        if advance is not None:
+            advance(len(images))
     return Located(
         keypoints=torch.cat(points).numpy(),
         peaks=torch.cat(peaks).numpy(),
-        ms_per_image=1000 * seconds / len(rows),
+        ms_per_image=1000 * sum(seconds) / len(rows),
+        batch_ms=1000 * np.array(seconds) / np.array(counts),
+        batch_images=np.array(counts, dtype=np.int64),
     )
+
+
+def find_keypoints(
+    network: Baseline,
+    images: torch.Tensor,
+    *,
+    size: int,
+    codec: Codec,
+    box_factor: float = 1.0,
+    device: str = "auto",
+    precision: str = "auto",
+    decoding: Decoding | None = None,
+    flip_test: bool = False,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Find the keypoints in one batch of images of one size.
+
+    Parameters
+    ----------
+    network
+        Put into evaluation mode and moved to the device.
+    images
+        (N, 3, H, W) uint8 RGB.
+    size, codec, box_factor, device, precision, decoding, flip_test
+        As for :func:`locate`.
+
+    Returns
+    -------
+    keypoints (N, 21, 2) float64 px of the images, and peaks (N, 21) float64, on the CPU.
+    """
+    target = choose_device(device)
+    network.to(target).eval()
+    matrix = fit_matrix(images.shape[-2], images.shape[-1], size, box_factor)
+    with torch.inference_mode(), autocast(target, choose_precision(precision, target)):
+        pixels = warp_images(
+            images.to(target, non_blocking=True), matrix.expand(len(images), 3, 3), size
+        )
+        maps = predict_heatmaps(network, pixels, codec=codec, flip_test=flip_test)
+        places, found = codec.decode(maps, decoding)
+        # Copying the few numbers to the CPU also waits for the device.
+        places, found = places.cpu().double(), found.cpu().double()
+    return transform_points(torch.linalg.inv(matrix).expand(len(places), 3, 3), places), found

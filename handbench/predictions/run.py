@@ -1,72 +1,33 @@
-"""Run the baseline over a split or over plain pictures → predictions in source pixels."""
+"""Run a model over a split → predictions in source pixels."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from handbench.camera import crop_matrix, image_box, transform_points
-from handbench.errors import PredictionsError, TrainError
+from handbench.hand import NUM_JOINTS
 from handbench.hdf5.reader import HandFile
 from handbench.predictions.record import Predictions
+from handbench.predictors.crops import cut_for, move
+from handbench.predictors.interface import Hand, Predictor
+from handbench.predictors.jitter import BoxJitter
+from handbench.predictors.timing import Timing, summarise
+from handbench.predictors.views import BOX_WORDS, RowViews
 
 if TYPE_CHECKING:
-    import torch
-
     from handbench.models.checkpoint import TrainedModel
     from handbench.models.heatmaps import Decoding
     from handbench.models.inference import Located
-
-BOX_WORDS = {
-    "annotation": "gt_annotation",
-    "keypoints": "gt_keypoints",
-    "detector": "detector",
-    "image": "image",
-}
-"""Where a file's boxes come from → the same in the words of a predictions file."""
-
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
-
-
-def open_model(name: str) -> TrainedModel:
-    """The model that `predict` was asked for.
-
-    Parameters
-    ----------
-    name
-        A run directory, a checkpoint, or ``untrained``: a ResNet-18 with random weights, the floor
-        any training must beat.
-
-    Raises
-    ------
-    TrainError
-        If `name` is nothing that can be run.
-    """
-    from handbench.models.checkpoint import load_model, untrained_model
-
-    if name == "untrained":
-        return untrained_model()
-    path = Path(name)
-    if path.suffix == ".onnx" or name == "mediapipe" or (":" in name and not path.exists()):
-        raise TrainError(
-            f"MODEL {name!r} cannot be run by this version: it runs its own baseline (a run "
-            "directory or a checkpoint); any other model can write a predictions file itself, see "
-            "docs/predictions.md"
-        )
-    if not path.exists():
-        raise TrainError(
-            f"expected MODEL to be a run directory, a checkpoint or `untrained`, found nothing at "
-            f"{name}: `handbench train baseline` makes a run"
-        )
-    return load_model(path)
+    from handbench.predictors.baseline import BaselinePredictor
 
 
 def predict_split(
-    model: TrainedModel | Path,
+    model: Predictor | TrainedModel | Path,
     data: Path,
     split: str = "test",
     *,
@@ -77,6 +38,9 @@ def predict_split(
     workers: int = 0,
     flip_test: bool = False,
     decoding: Decoding | None = None,
+    source: Path | None = None,
+    padding: float | None = None,
+    jitter: BoxJitter | None = None,
     advance: Callable[[int], object] | None = None,
 ) -> Predictions:
     """Predict the samples of a split.
@@ -84,58 +48,170 @@ def predict_split(
     Parameters
     ----------
     model
-        A loaded model (also an untrained one), a run directory or a checkpoint.
+        Any predictor; or, for our baseline, a loaded model (also an untrained one), a run
+        directory or a checkpoint.
     data
-        HDF5 file of format 1.x whose images have one size.
+        HDF5 file of format 1.x.
     split
         Name of a split.
     chosen
         Row numbers to predict; all by default.
-    batch_size, device, precision, workers
-        How to compute; see :mod:`handbench.models.inference`.
-    flip_test
-        Average heatmaps with those of the mirror image.
-    decoding
-        How to find a heatmap's peak (:func:`handbench.models.heatmaps.decode`) if not as the
-        model's codec does.
+    batch_size
+        Images at a time. A model that finds hands by itself gets them one by one.
+    device, precision, workers, flip_test, decoding
+        Of the baseline; see :mod:`handbench.models.inference`. They are not looked at for another
+        predictor, which was opened with its own.
+    source, padding, jitter
+        What the model gets to see; see :class:`handbench.predictors.views.RowViews`.
     advance
         Called with a number of images after every batch.
 
     Returns
     -------
-    Keypoints in *source* pixels; `scores` are heatmap peaks cut to 0 … 1, `score` their mean.
+    Keypoints in *source* pixels; a hand that was not found is a row of NaN. `input` says what the
+    model saw and how long it took (:func:`handbench.predictors.timing.summarise`).
 
     Raises
     ------
     TrainError
         If the model cannot be loaded or the device is absent.
+    PredictorError
+        If a model of another kind fails, or `source` does not hold the images.
     FormatError
         If the file has no such split.
     """
-    from handbench.models.checkpoint import load_model
+    from handbench.predictors.baseline import BaselinePredictor
+
+    if isinstance(model, str | Path):
+        from handbench.models.checkpoint import load_model
+
+        model = load_model(Path(model))
+    if not isinstance(model, Predictor):
+        model = BaselinePredictor(model, device, precision, flip_test, decoding)
+    if (
+        isinstance(model, BaselinePredictor)
+        and source is None
+        and padding is None
+        and jitter is None
+    ):
+        return _baseline(model, data, split, chosen, batch_size, workers, advance)
+    with HandFile(data) as file:
+        reader = file[split]
+        rows = np.arange(len(reader)) if chosen is None else chosen
+        views = RowViews(
+            reader,
+            rows,
+            whole_image=model.whole_image,
+            source=source,
+            padding=padding,
+            jitter=jitter,
+        )
+        timing = Timing()
+        hands: list[Hand | None] = []
+        for start in range(0, len(views), step := 1 if model.whole_image else batch_size):
+            positions = range(start, min(start + step, len(views)))
+            hands += _predict_views(model, views, positions, timing)
+            if advance is not None:
+                advance(len(positions))
+        box = views.box
+        seen = views.describe()
+        seen["padding"] = round(seen["padding"] * getattr(model, "box_factor", 1.0), 6)
+        return Predictions(
+            dataset=file.dataset,
+            split=split,
+            model=model_block(model),
+            id=views.sample_id,
+            **hand_columns(hands),
+            frame_3d=str(getattr(model, "frame_3d", "camera")),
+            input={
+                **seen,
+                "tta": "flip" if getattr(model, "flip_test", False) else "none",
+                **timing.summary(),
+            },
+            gt_used=("box",) if box.startswith("gt_") else (),
+        )
+
+
+def _predict_views(
+    model: Predictor, views: RowViews, positions: Sequence[int], timing: Timing
+) -> list[Hand | None]:
+    """Hands of some rows in source pixels and axes."""
+    with timing.part("read"):
+        images, boxes = zip(*(views.read(position) for position in positions))
+    with timing.part("crop"):
+        cuts = [cut_for(model, image, box, views.padding) for image, box in zip(images, boxes)]
+    with timing.batch(len(cuts)):
+        found = model([crop for crop, _ in cuts])
+    hands: list[Hand | None] = []
+    for position, hand, (_, matrix) in zip(positions, found, cuts, strict=True):
+        if hand is not None:
+            hand = move(hand, views.to_source(position) @ np.linalg.inv(matrix))
+            if hand.is_right is not None and views.mirrored(position):
+                hand = replace(hand, is_right=not hand.is_right)
+            if hand.keypoints_3d is not None:
+                turned = hand.keypoints_3d @ views.axes_to_source(position).T
+                hand = replace(hand, keypoints_3d=turned)
+        hands.append(hand)
+    return hands
+
+
+def hand_columns(hands: Sequence[Hand | None]) -> dict[str, Any]:
+    """Columns of a predictions file; those that no hand has are None."""
+
+    def stacked(name: str, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
+        nothing = np.full(shape, np.nan)
+        values = [None if hand is None else getattr(hand, name) for hand in hands]
+        rows = [nothing if value is None else np.asarray(value) for value in values]
+        return np.array(rows, dtype=np.float64).reshape(-1, *shape)
+
+    scores = stacked("scores", (NUM_JOINTS,))
+    scores[np.isnan(scores).any(axis=1)] = np.nan  # a file knows all scores of a hand, or none
+    metres = stacked("keypoints_3d", (NUM_JOINTS, 3)) / 1000
+    sides = np.array([-1 if h is None or h.is_right is None else h.is_right for h in hands])
+    return {
+        "keypoints": stacked("keypoints", (NUM_JOINTS, 2)),
+        "scores": None if np.isnan(scores).all() else scores,
+        "score": stacked("score", ()),
+        "keypoints_3d": None if np.isnan(metres).all() else metres,
+        "is_right": None if (sides < 0).all() else sides.astype(np.int8),
+    }
+
+
+def model_block(model: Predictor) -> dict[str, Any]:
+    """What a predictions file says of a model."""
+    return {"name": model.name, **model.describe()}
+
+
+def _baseline(
+    model: BaselinePredictor,
+    data: Path,
+    split: str,
+    chosen: npt.NDArray[np.int64] | None,
+    batch_size: int,
+    workers: int,
+    advance: Callable[[int], object] | None,
+) -> Predictions:
+    """Stored images through the training's own loader: several processes, shrunk as decoded."""
     from handbench.models.inference import locate
     from handbench.models.rows import HandRows
 
-    if isinstance(model, str | Path):
-        model = load_model(Path(model))
+    trained = model.model
     with HandFile(data) as file:
         reader = file[split]
-        box = BOX_WORDS[reader.box_source]
-        padding = reader.box_padding
-        dataset = file.dataset
-    rows = HandRows([(Path(data), split, chosen)], least=model.size / model.box_factor)
+        box, padding, dataset = BOX_WORDS[reader.box_source], reader.box_padding, file.dataset
+    rows = HandRows([(Path(data), split, chosen)], least=trained.size / trained.box_factor)
     found = locate(
-        model.network,
+        trained.network,
         rows,
-        size=model.size,
-        codec=model.codec,
-        box_factor=model.box_factor,
+        size=trained.size,
+        codec=trained.codec,
+        box_factor=trained.box_factor,
         batch_size=batch_size,
-        device=device,
-        precision=precision,
+        device=model.device,
+        precision=model.precision,
         workers=workers,
-        flip_test=flip_test,
-        decoding=decoding,
+        flip_test=model.flip_test,
+        decoding=model.decoding,
         advance=advance,
     )
     return _predictions(
@@ -147,134 +223,11 @@ def predict_split(
         keypoints=rows.labels.to_source(found.keypoints),
         box=box,
         padding=padding,
-        flip_test=flip_test,
     )
-
-
-def predict_images(
-    model: TrainedModel | Path,
-    folder: Path,
-    *,
-    batch_size: int = 16,
-    device: str = "auto",
-    precision: str = "auto",
-    flip_test: bool = False,
-    decoding: Decoding | None = None,
-    advance: Callable[[int], object] | None = None,
-) -> Predictions:
-    """Predict one hand in every picture below a folder; the whole picture is the box.
-
-    Parameters
-    ----------
-    model, batch_size, device, precision, flip_test, decoding, advance
-        As for :func:`predict_split`.
-    folder
-        Searched with its subfolders for JPEG, PNG, BMP and WebP. A photo's EXIF orientation is
-        applied first, so pixels are those a viewer shows.
-
-    Returns
-    -------
-    Ids are paths below `folder` without extension; the dataset is called like the folder, the
-    split ``images``.
-
-    Raises
-    ------
-    PredictionsError
-        If there are no pictures, one cannot be read, or two would have one id.
-    """
-    from handbench.models.checkpoint import load_model
-    from handbench.models.inference import locate
-
-    if isinstance(model, str | Path):
-        model = load_model(Path(model))
-    paths, ids = find_images(Path(folder))
-    pictures = _ImageFiles(paths, model.size)
-    found = locate(
-        model.network,
-        pictures,
-        size=model.size,
-        codec=model.codec,
-        box_factor=model.box_factor,
-        batch_size=batch_size,
-        device=device,
-        precision=precision,
-        flip_test=flip_test,
-        decoding=decoding,
-        advance=advance,
-    )
-    return _predictions(
-        model,
-        found,
-        dataset=Path(folder).resolve().name or "images",
-        split="images",
-        ids=np.array(ids),
-        keypoints=transform_points(np.linalg.inv(pictures.crops), found.keypoints),
-        box="image",
-        padding=1.0,
-        flip_test=flip_test,
-    )
-
-
-def find_images(folder: Path) -> tuple[list[Path], list[str]]:
-    """Pictures below a folder, sorted, and their ids.
-
-    Raises
-    ------
-    PredictionsError
-        If there are none, or two differ only in their extension.
-    """
-    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
-    if not paths:
-        raise PredictionsError(
-            f"expected pictures ({', '.join(IMAGE_SUFFIXES)}) in {folder}, found none"
-        )
-    names: dict[str, Path] = {}
-    for path in paths:
-        name = path.relative_to(folder).with_suffix("").as_posix()
-        if name in names:
-            raise PredictionsError(
-                f"{path} and {names[name]} would both have the id {name!r}: rename one of them"
-            )
-        names[name] = path
-    return paths, list(names)
-
-
-class _ImageFiles:
-    """Plain pictures, fitted into the network's square, black outside."""
-
-    def __init__(self, paths: Sequence[Path], size: int) -> None:
-        self._paths = paths
-        self.size = (size, size)
-        self.crops: npt.NDArray[np.float64] = np.full((len(paths), 3, 3), np.nan)
-
-    def __len__(self) -> int:
-        return len(self._paths)
-
-    def __getitem__(self, positions: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
-        import torch
-
-        images = np.stack([self._image(position) for position in positions])
-        return torch.from_numpy(images).permute(0, 3, 1, 2), torch.as_tensor(list(positions))
-
-    def _image(self, position: int) -> npt.NDArray[np.uint8]:
-        from PIL import Image, ImageOps
-
-        from handbench.images import crop_square
-
-        path = self._paths[position]
-        try:
-            with Image.open(path) as picture:
-                pixels = np.array(ImageOps.exif_transpose(picture).convert("RGB"))
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise PredictionsError(f"the picture {path} cannot be read: {error}") from error
-        height, width = pixels.shape[:2]
-        crop = crop_matrix(image_box(width, height), 1.0, self.size[0])
-        self.crops[position] = crop
-        return crop_square(pixels, crop, self.size[0])
 
 
 def _predictions(
-    model: TrainedModel,
+    model: BaselinePredictor,
     found: Located,
     *,
     dataset: str,
@@ -283,30 +236,22 @@ def _predictions(
     keypoints: npt.NDArray[np.float64],
     box: str,
     padding: float,
-    flip_test: bool,
 ) -> Predictions:
-    from handbench.models.baseline import count_parameters
-
     scores = np.clip(found.peaks, 0.0, 1.0)
-    description: dict[str, Any] = {
-        "name": model.name,
-        "params": count_parameters(model.network),
-        "training_data": list(model.training_data),
-        "note": f"handbench baseline, ResNet-{model.network.depth}, input {model.size} px",
-    }
     return Predictions(
         dataset=dataset,
         split=split,
-        model=description,
+        model=model_block(model),
         id=ids,
         keypoints=keypoints,
         scores=scores,
         score=scores.mean(axis=1),
         input={
             "box": box,
-            "padding": round(padding * model.box_factor, 6),
-            "tta": "flip" if flip_test else "none",
-            "ms_per_image": round(found.ms_per_image, 3),
+            "padding": round(padding * model.model.box_factor, 6),
+            "image": "stored",
+            "tta": "flip" if model.flip_test else "none",
+            **summarise(found.batch_ms, found.batch_images),
         },
         gt_used=("box",) if box.startswith("gt_") else (),
     )

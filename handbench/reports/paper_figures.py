@@ -49,7 +49,7 @@ _KEY, _LETTER, _LEGEND_ROW = 0.4, 0.055, 0.13
 """Inches that a legend takes: its key, a letter, a row."""
 _LONGEST = 40
 
-_STYLE: dict[str, Any] = {
+STYLE: dict[str, Any] = {
     "font.family": ["DejaVu Sans"],  # comes with matplotlib: the same on every machine
     "font.size": 7,
     "axes.labelsize": 7.5,
@@ -89,7 +89,7 @@ _STYLE: dict[str, Any] = {
     "figure.constrained_layout.h_pad": 0.03,
     "figure.constrained_layout.w_pad": 0.03,
 }
-_METADATA: dict[str, dict[str, Any]] = {
+METADATA: dict[str, dict[str, Any]] = {
     "svg": {"Date": None, "Creator": "handbench"},
     "pdf": {"CreationDate": None, "Creator": "handbench", "Producer": None},
     "png": {"Software": "handbench"},
@@ -150,7 +150,7 @@ def write_figures(
         of_models = {
             drawable[label]: parts for label, parts in (breakdowns or {}).items() if label in group
         }
-        with rc_context(cast("Any", _STYLE)):
+        with rc_context(cast("Any", STYLE)):
             for name, figure in _figures(models, kinds, WIDTHS[width], of_models):
                 paths += _save(figure, out, f"{stem}-{name}")
     if not paths:
@@ -455,7 +455,7 @@ def _save(figure: Figure, out: Path, stem: str) -> list[Path]:
     for ending in FILES:
         path = Path(out) / f"{stem}.{ending}"
         stream = io.BytesIO()
-        figure.savefig(stream, format=ending, dpi=PNG_DPI, metadata=_METADATA[ending])
+        figure.savefig(stream, format=ending, dpi=PNG_DPI, metadata=METADATA[ending])
         write_bytes(path, stream.getvalue())
         paths.append(path)
     return paths

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -104,7 +104,7 @@ def measure(
             "subset": truth.subset,
             # Undeclared is not the same as nothing used.
             "gt_used": None if predictions.gt_used is None else list(predictions.gt_used),
-            "box": predictions.input.get("box"),
+            "box": _box(predictions.input),
             "label_noise": truth.label_noise,
             "extra": matched.extra,
             "duplicate": matched.duplicate,
@@ -120,6 +120,14 @@ def plain_hands(metric: Metric) -> Metric:
     if metric.quantity == "OKS-AP":
         return metric
     return replace(metric, missing="drop", hands="all")
+
+
+def _box(given: Mapping[str, Any]) -> Any:
+    """Where boxes came from; boxes moved on purpose share no column with true ones."""
+    jitter = given.get("jitter")
+    if jitter is None:
+        return given.get("box")
+    return f"{given.get('box')} moved by up to {jitter['amount']:g} (seed {jitter.get('seed', 0)})"
 
 
 def _model(matched: Matched) -> dict[str, Any]:

@@ -50,3 +50,82 @@ def test_a_model_is_decoded_as_its_codec_does(data: Path, tmp_path: Path) -> Non
     flipped = keypoints(tmp_path / "rounded.pt", data, "--flip-test")
     assert abs(quarter - argmax).max() > 0.1
     assert abs(flipped - found["rounded"]).max() > 0.1
+
+
+def run(*words: object) -> str:
+    done = CliRunner().invoke(cli, list(map(str, words)))
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+@pytest.fixture
+def middle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A model of one line: every joint in the middle of the picture; sure of it."""
+    monkeypatch.chdir(tmp_path)
+    name = f"middle_{abs(hash(tmp_path))}"
+    lines = [
+        "import numpy as np",
+        "def predict(batch):",
+        "    points = np.full((len(batch), 21, 3), (batch.shape[1] - 1) / 2)",
+        "    points[..., 2] = 0.5",
+        "    return points",
+        "def wrong(batch): return batch",
+    ]
+    (tmp_path / f"{name}.py").write_text("\n".join(lines))
+    return name
+
+
+def test_a_python_function_is_a_model(data: Path, tmp_path: Path, middle: str) -> None:
+    said = run("predict", f"{middle}:predict", "--data", data, "-o", "p.json", "--input-size", 32)
+    assert "3 hands of tiny/test by middle_" in said
+    assert "p50" in said
+    found = json.loads((tmp_path / "p.json").read_text())
+    assert found["model"]["name"] == f"{middle}:predict"
+    assert found["input"]["box"] == "gt_annotation"
+    assert found["input"]["ms_parts"]["model"] >= 0
+    # The middle of 64 stored px, 2 source px each, 3 px aside.
+    np.testing.assert_allclose(found["predictions"][0]["keypoints"], 31.5 * 2 + 0.5 + 6, atol=0.6)
+
+
+def test_worse_boxes_make_a_table_and_a_curve(data: Path, tmp_path: Path, middle: str) -> None:
+    words = ("predict", f"{middle}:predict", "--data", data, "-o", "p.json", "--input-size", 32)
+    said = run(*words, "--box-jitter", "0.4,0.2,0")
+    assert "stored images end where they were cut" in said
+    header, *rows = (tmp_path / "p.jitter.csv").read_text().splitlines()
+    assert header == "model,jitter,mean_iou,PCK@0.2[bbox],EPE[px],coverage"
+    assert [row.split(",")[1] for row in rows] == ["0", "0.2", "0.4"]
+    ious = [float(row.split(",")[2]) for row in rows]
+    assert ious == sorted(ious, reverse=True)
+    assert ious[0] == 1
+    moved = json.loads((tmp_path / "p.jitter-0.2.json").read_text())
+    assert moved["input"]["jitter"]["amount"] == 0.2
+    assert (tmp_path / "p.jitter.svg").read_text().startswith("<?xml")
+    assert (tmp_path / "p.jitter.png").read_bytes().startswith(b"\x89PNG")
+    # The same seed gives the same points.
+    first = moved["predictions"]
+    run(*words, "--box-jitter", "0.2")
+    again = json.loads((tmp_path / "p.jitter-0.2.json").read_text())["predictions"]
+    assert first == again
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["--box-jitter", "0.1,much"], 2, "expected shares of the box's side from 0 to 2"),
+        (["--box-jitter", "-1"], 2, "expected shares of the box's side"),
+    ],
+)
+def test_wrong_options_are_usage(
+    data: Path, tmp_path: Path, words: list[str], code: int, message: str
+) -> None:
+    out = str(tmp_path / "p.json")
+    done = CliRunner().invoke(cli, ["predict", "untrained", "--data", str(data), "-o", out, *words])
+    assert done.exit_code == code
+    assert message in " ".join(done.output.split())
+
+
+def test_a_wrong_answer_is_one_sentence(data: Path, tmp_path: Path, middle: str) -> None:
+    words = ["predict", f"{middle}:wrong", "--data", str(data), "-o", "p.json"]
+    done = CliRunner().invoke(cli, words)
+    assert "found the shape (3, 224, 224, 3) for a batch of 3 pictures" in str(done.exception)
+    assert not (tmp_path / "p.json").exists()

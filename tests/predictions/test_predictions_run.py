@@ -1,18 +1,22 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from generators.tiny_hdf5 import tiny_hands, write_tiny
-from PIL import Image
+from generators.tiny_hdf5 import write_tiny
 
-from handbench.errors import FormatError, PredictionsError, TrainError
+from handbench.errors import FormatError
 from handbench.hdf5.reader import HandFile
 from handbench.models.checkpoint import TrainedModel, save_model, untrained_model
 from handbench.predictions.record import check_columns
-from handbench.predictions.run import find_images, open_model, predict_images, predict_split
+from handbench.predictions.run import predict_split
 from handbench.predictions.write import write_predictions
+from handbench.predictors.interface import Hand
+from handbench.predictors.jitter import BoxJitter
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +49,11 @@ def test_the_header_says_how_it_was_made(data: Path, model: TrainedModel, tmp_pa
     assert (header["dataset"], header["split"], header["frame"]) == ("tiny", "test", "source")
     assert header["model"]["params"] == 15_377_749
     assert header["model"]["training_data"] == []
-    assert header["input"].pop("ms_per_image") > 0
-    assert header["input"] == {"box": "gt_annotation", "padding": 1.5, "tta": "flip"}
+    saw, took = dict(list(header["input"].items())[:4]), dict(list(header["input"].items())[4:])
+    assert saw == {"box": "gt_annotation", "padding": 1.5, "image": "stored", "tta": "flip"}
+    assert took["ms_per_image"] == took["ms_parts"]["model"] > 0
+    assert took["ms_p50"] <= took["ms_p90"] <= took["ms_p99"]
+    assert took["batch_size"] == 6
     assert header["gt_used"] == ["box"]
     with HandFile(data) as file:
         assert found.id.tolist() == file["test"].column("sample_id").tolist()
@@ -79,67 +86,105 @@ def test_an_unknown_split_is_refused(data: Path, model: TrainedModel) -> None:
         predict_split(model, data, "val")
 
 
-@pytest.mark.parametrize("name", ["net.onnx", "mediapipe", "package.module:function"])
-def test_models_of_other_kinds_are_refused_in_words(name: str) -> None:
-    with pytest.raises(TrainError, match="cannot be run by this version: it runs its own baseline"):
-        open_model(name)
+@dataclass
+class Centre:
+    """Finds every joint in the middle of the picture; every third picture has no hand."""
+
+    name: str = "centre"
+    input_size: int | None = 32
+    whole_image: bool = False
+    frame_3d: str = "root:centre"
+    seen: list[tuple[int, ...]] = field(default_factory=list)
+    batches: list[int] = field(default_factory=list)
+
+    def describe(self) -> dict[str, Any]:
+        return {"name": self.name, "training_data": [], "note": "a test"}
+
+    def __call__(self, images: Sequence[np.ndarray]) -> list[Hand | None]:
+        self.batches.append(len(images))
+        hands: list[Hand | None] = []
+        for image in images:
+            self.seen.append(image.shape)
+            middle = (np.array(image.shape[1::-1]) - 1) / 2
+            hand = Hand(
+                keypoints=np.tile(middle, (21, 1)),
+                scores=np.full(21, np.nan),
+                score=0.5,
+                is_right=True,
+                keypoints_3d=np.full((21, 3), 1000.0),
+            )
+            hands.append(None if len(self.seen) % 3 == 0 else hand)
+        return hands
 
 
-def test_a_missing_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(TrainError, match="run directory, a checkpoint or `untrained`, found noth"):
-        open_model(str(tmp_path / "none"))
-
-
-def test_the_untrained_network_is_named_so() -> None:
-    assert open_model("untrained").name == "untrained ResNet-18"
-
-
-@pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    folder = tmp_path / "photos"
-    (folder / "more").mkdir(parents=True)
-    images, _ = tiny_hands(2, 64, seed=0)
-    Image.fromarray(images[0]).save(folder / "b.png")
-    Image.fromarray(images[1][:32]).save(folder / "more" / "a.PNG")
-    (folder / "notes.txt").write_text("no picture")
-    return folder
-
-
-def test_plain_pictures_of_any_size_are_predicted(pictures: Path, model: TrainedModel) -> None:
-    found = predict_images(model, pictures, device="cpu", decoding="argmax")
-    assert found.id.tolist() == ["b", "more/a"]
-    assert (found.dataset, found.split) == ("photos", "images")
-    assert found.input["box"] == "image"
-    assert found.gt_used == ()
+def test_any_predictor_is_run_over_the_stored_images(data: Path, tmp_path: Path) -> None:
+    predictor = Centre()
+    found = predict_split(predictor, data, batch_size=4)
+    assert predictor.batches == [4, 2]
+    assert set(predictor.seen) == {(32, 32, 3)}
     assert found.keypoints is not None
-    # 64×64 shrinks to 32 px by 2; the 64×32 picture fills the middle of its square.
-    cells = (found.keypoints + np.array([[[0.5, 0.5]], [[0.5, 16.5]]])) / 8 - 0.5
-    np.testing.assert_allclose(cells, cells.round(), atol=1e-6)
+    assert found.keypoints_3d is not None
+    assert found.is_right is not None
+    missed = np.isnan(found.keypoints).all(axis=(1, 2))
+    assert missed.tolist() == [False, False, True] * 2
+    with HandFile(data) as file:
+        crop = file["test"].column("crop")[0]
+    # The middle of 64 stored px, in the source.
+    middle = (31.5 - crop[:2, 2]) / crop[0, 0]
+    np.testing.assert_allclose(found.keypoints[~missed], np.tile(middle, (4, 21, 1)))
+    np.testing.assert_allclose(found.keypoints_3d[~missed], 1.0)  # mm → m
+    assert found.is_right.tolist() == [1, 1, -1, 1, 1, -1]
+    assert found.scores is None
+    header = found.header()
+    assert header["frame_3d"] == "root:centre"
+    assert header["input"]["box"] == "gt_annotation"
+    assert set(header["input"]["ms_parts"]) == {"read", "crop", "model"}
+    write_predictions(found, tmp_path / "p.json")
 
 
-def test_exif_orientation_is_applied_first(tmp_path: Path, model: TrainedModel) -> None:
-    images, _ = tiny_hands(1, 64, seed=0)
-    upright = Image.fromarray(images[0][:, :48])
-    upright.save(tmp_path / "upright.png")
-    turned = upright.transpose(Image.Transpose.ROTATE_90)
-    exif = Image.Exif()
-    exif[0x0112] = 6  # "rotate 90° clockwise to see it upright"
-    turned.save(tmp_path / "turned.png", exif=exif)
-    found = predict_images(model, tmp_path, device="cpu")
-    assert found.keypoints is not None
-    np.testing.assert_allclose(found.keypoints[0], found.keypoints[1], atol=1e-3)
+def test_a_model_that_finds_hands_itself_gets_images_one_by_one(data: Path) -> None:
+    predictor = Centre(input_size=None, whole_image=True)
+    predict_split(predictor, data, batch_size=4)
+    assert predictor.batches == [1] * 6
+    assert set(predictor.seen) == {(64, 64, 3)}
 
 
-def test_folders_without_usable_pictures_are_refused(
-    tmp_path: Path, pictures: Path, model: TrainedModel
-) -> None:
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(PredictionsError, match=r"expected pictures .* found none"):
-        find_images(tmp_path / "empty")
-    Image.new("RGB", (8, 8)).save(pictures / "b.jpg")
-    with pytest.raises(PredictionsError, match="would both have the id 'b': rename one"):
-        find_images(pictures)
-    (pictures / "b.jpg").unlink()
-    (pictures / "c.jpg").write_bytes(b"no jpeg")
-    with pytest.raises(PredictionsError, match=r"the picture .*c\.jpg cannot be read"):
-        predict_images(model, pictures, device="cpu")
+def test_sides_and_axes_of_mirrored_images_come_back(tmp_path: Path) -> None:
+    import h5py
+
+    path = write_tiny(tmp_path / "m.h5", {"test": 2}, size=32)
+    with h5py.File(path, "r+") as file:
+        file["test/mirrored"][:] = [1, 0]
+        file["test/crop"][0] = np.diag([-1.0, 1, 1]) @ file["test/crop"][0]
+    found = predict_split(Centre(), path)
+    assert found.is_right is not None
+    assert found.keypoints_3d is not None
+    assert found.is_right.tolist() == [0, 1]
+    np.testing.assert_allclose(found.keypoints_3d[:, 0], [[-1, 1, 1], [1, 1, 1]])
+
+
+def test_moved_boxes_are_said_and_move_what_is_seen(data: Path) -> None:
+    straight = predict_split(Centre(), data)
+    moved = predict_split(Centre(), data, jitter=BoxJitter(0.2, seed=1))
+    again = predict_split(Centre(), data, jitter=BoxJitter(0.2, seed=1), batch_size=1)
+    assert moved.keypoints is not None
+    assert straight.keypoints is not None
+    np.testing.assert_array_equal(moved.keypoints, again.keypoints)
+    away = np.abs(moved.keypoints - straight.keypoints)
+    # Boxes of 64 px move by at most 0.2 · 64 stored px, two source px each.
+    assert 0 < np.nanmin(away) < np.nanmax(away) <= 0.2 * 64 * 2
+    jitter = moved.input["jitter"]
+    assert (jitter["amount"], jitter["seed"]) == (0.2, 1)
+    assert 0.3 < jitter["mean_iou"] < 1
+    assert "jitter" not in straight.input
+
+
+def test_the_baseline_can_be_given_another_padding(data: Path, model: TrainedModel) -> None:
+    found = predict_split(model, data, device="cpu", padding=2.0)
+    assert found.input["padding"] == 2.0
+    plain = predict_split(model, data, device="cpu", padding=1.0)
+    whole = predict_split(model, data, device="cpu")
+    assert plain.keypoints is not None
+    # The tiny box is the whole stored image: the general way and the loader's are one.
+    assert whole.keypoints is not None
+    assert np.median(np.abs(plain.keypoints - whole.keypoints)) < 8
