@@ -22,6 +22,8 @@ Picture = npt.NDArray[np.uint8]
 """(H, W, 3) uint8 RGB."""
 
 _SUPERSAMPLE = 4
+_MOST_PAINTED = 100_000_000
+"""Pixels of a layer, four bytes each. On a large photo lines are thick, and need less smoothing."""
 _GREY = (128, 132, 138)
 _PAPER = (255, 255, 255)
 _INK = (33, 37, 41)
@@ -341,6 +343,8 @@ def _painted(
     right, bottom = min(int(high[0]), width), min(int(high[1]), height)
     if left >= right or top >= bottom:
         return result
+    finest = math.isqrt(_MOST_PAINTED // ((right - left) * (bottom - top)))
+    supersample = max(1, min(supersample, finest))
     canvas = _Canvas(left, top, right - left, bottom - top, supersample)
     paint(canvas)
     overlay = canvas.layer.reduce(supersample)

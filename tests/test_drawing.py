@@ -108,6 +108,25 @@ def test_wild_predictions_draw_in_bounded_time_and_keep_the_rest(far: float) -> 
     assert np.abs(drawn[y, x].astype(int) - rgb(FINGER_COLORS["pinky"])).max() < 12
 
 
+def test_a_photo_of_a_camera_is_painted_in_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[tuple[int, int]] = []
+
+    class Canvas(drawing._Canvas):
+        def __init__(self, *place: int) -> None:
+            super().__init__(*place)
+            sizes.append(self.layer.size)
+
+    monkeypatch.setattr(drawing, "_Canvas", Canvas)
+    monkeypatch.setattr(drawing, "_MOST_PAINTED", 1_000_000)
+    for size in (224, 800, 1200):
+        drawn = drawing.draw_hand(grey(size, size), spread_hand(size))
+        x, y = np.rint(spread_hand(size)[20]).astype(int)
+        assert np.abs(drawn[y, x].astype(int) - rgb(FINGER_COLORS["pinky"])).max() < 12
+    pixels = [width * height for width, height in sizes]
+    assert max(pixels[:2]) <= 1_000_000
+    assert pixels[2] <= 1200**2, "never smaller than the picture"
+
+
 def test_large_pictures_get_thicker_lines() -> None:
     def painted_share(size: int) -> float:
         picture = np.full((size, size, 3), 90, np.uint8)

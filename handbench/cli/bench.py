@@ -127,8 +127,8 @@ def _runner(predictor: Predictor) -> str:
 
 
 def _exported(model: str, folder: Path) -> Predictor | None:
-    """The same model as an ONNX file; None, and a note, where the extra is missing."""
-    from handbench.errors import MissingExtraError
+    """The same model as an ONNX file; None, and a note, where that cannot be made here."""
+    from handbench.errors import MissingExtraError, TrainError
     from handbench.models.export import describe, export_onnx
     from handbench.predictors.onnx_file import open_onnx
     from handbench.predictors.opening import open_baseline
@@ -138,7 +138,7 @@ def _exported(model: str, folder: Path) -> Predictor | None:
     try:
         export_onnx(trained, folder / "model.onnx", facts)
         return open_onnx(folder / "model.onnx", "cpu")
-    except MissingExtraError as error:
+    except (MissingExtraError, TrainError) as error:  # no extra, or a torch without the exporter
         click.echo(f"note: no ONNX row: {error}", err=True)
         return None
 

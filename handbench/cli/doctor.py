@@ -129,6 +129,12 @@ def _version(package: str) -> str | None:
         return None
 
 
+def _is_named(root: Path) -> bool:
+    """Whether ``$HANDBENCH_HOME`` is what makes `root` the home; ``--home`` goes before it."""
+    name = os.environ.get("HANDBENCH_HOME")
+    return bool(name) and Path(str(name)).expanduser() == root
+
+
 def _home(home: Home) -> dict[str, Any]:
     root = home.root
     there = next(folder for folder in (root, *root.absolute().parents) if folder.exists())
@@ -138,7 +144,7 @@ def _home(home: Home) -> dict[str, Any]:
         "exists": root.exists(),
         "writable": os.access(there, os.W_OK),
         "free_gb": round(free, 1),
-        "from": "HANDBENCH_HOME" if os.environ.get("HANDBENCH_HOME") else "default or --home",
+        "from": "HANDBENCH_HOME" if _is_named(root) else "default or --home",
         "datasets": len(list((root / "datasets").glob("*.h5"))),
         "runs": len(list(home.runs.glob("*/best.pt"))),
     }

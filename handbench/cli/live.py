@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import signal
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -128,7 +129,7 @@ def live(home: Home, /, model: str, source: str, **options: Any) -> None:
     camera_size = _parse_size(options["camera_size"])
     # The window first: that it cannot open should not cost the loading of a network.
     signal.signal(signal.SIGTERM, _interrupt)
-    with ExitStack() as stack:
+    with _ended_politely(), ExitStack() as stack:
         view = None
         if not options["no_window"]:
             view = Window(f"handbench live · {Path(model).name}")
@@ -177,7 +178,8 @@ def live(home: Home, /, model: str, source: str, **options: Any) -> None:
             say=say,
             advance=bar.update,
         ).run()
-    _report(summary, [path for path in (record, save) if path is not None])
+    kept = [record] if video is not None and video.frames else []  # a video of nothing is no file
+    _report(summary, kept + ([] if save is None else [save]))
 
 
 class _Speaker:
@@ -217,7 +219,20 @@ def _parse_size(text: str | None) -> tuple[int, int] | None:
 
 def _interrupt(_signal: int, _frame: object) -> None:
     """A polite kill ends the session as Ctrl-C does, with everything kept."""
-    raise KeyboardInterrupt
+    from handbench.live.session import Stop
+
+    raise Stop
+
+
+@contextmanager
+def _ended_politely() -> Iterator[None]:
+    """A kill before there is a session ends the command as Ctrl-C does there."""
+    from handbench.live.session import Stop
+
+    try:
+        yield
+    except Stop as stop:
+        raise click.Abort from stop
 
 
 def _report(summary: Summary, kept: list[Path]) -> None:

@@ -149,6 +149,9 @@ def predict(home: Home, /, model: str, **options: Any) -> None:
         _say(predictions, out)
         return
     data: Path = options["data"] or _default_data(home, model, predictor)
+    if amounts and predictor.whole_image and options["source"] and options["padding"] is None:
+        # Whole photos are nothing that moved boxes could be compared with: the true box is.
+        options["padding"] = _box_padding(data, options["split"])
     _say_what_it_sees(predictor, data, options)
     predictions = _predict(predictor, data, options, None)
     write_predictions(predictions, out)
@@ -251,6 +254,13 @@ def _say_what_it_sees(predictor: Predictor, data: Path, options: dict[str, Any])
         )
     for note in notes:
         click.echo(f"note: {note}", err=True)
+
+
+def _box_padding(data: Path, split: str) -> float:
+    from handbench.hdf5.reader import HandFile
+
+    with HandFile(data) as file:
+        return file[split].box_padding
 
 
 def _amounts(text: str | None) -> list[float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ DEFAULT_FPS = 25.0
 
 UNPLUGGED_S = 1.0
 """A camera may miss a frame; one that gives none for so long is gone."""
+
+_LAST_READ_S = 0.5
+"""How long closing waits for a frame that another thread is reading."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +159,7 @@ class Camera:
         if fps is not None:
             self._capture.set(cv2.CAP_PROP_FPS, fps)
         self.fps = _sane_fps(self._capture.get(cv2.CAP_PROP_FPS))
-        self._closed = False
+        self._closed, self._reading = False, threading.Lock()
 
     def __iter__(self) -> Iterator[Frame]:
         """Frames until it is closed; raises LiveError when the camera is unplugged."""
@@ -163,7 +167,10 @@ class Camera:
         index = 0
         while not self._closed:
             start = time.monotonic()
-            good, image = self._capture.read()
+            with self._reading:
+                if self._closed:
+                    return
+                good, image = self._capture.read()
             now = time.monotonic()
             if good and image is not None:
                 if index == 0:
@@ -182,9 +189,9 @@ class Camera:
                 time.sleep(0.01)
 
     def close(self) -> None:
-        """Switch the camera off."""
+        """Switch the camera off, unless it hangs: then it goes off with the process."""
         self._closed = True
-        self._capture.release()
+        _release(self._capture, self._reading)
 
 
 class VideoFile:
@@ -203,7 +210,7 @@ class VideoFile:
         self.name = path.name
         self._path = path
         self._stamp = cv2.CAP_PROP_POS_MSEC
-        self._closed = False
+        self._closed, self._reading = False, threading.Lock()
         if path.stat().st_size == 0:
             raise LiveError(f"expected a video at {path}, found an empty file; copy it again")
         self._capture: Any = cv2.VideoCapture(str(path))
@@ -236,16 +243,19 @@ class VideoFile:
     def _read(self) -> tuple[npt.NDArray[np.uint8], float, float] | None:
         """Pixels, time stamp (s) and how long that took (s) of the next frame; None at the end."""
         start = time.perf_counter()
-        good, image = self._capture.read()
+        with self._reading:
+            if self._closed:
+                return None
+            good, image = self._capture.read()
+            stamp = float(self._capture.get(self._stamp)) / 1000
         if not good or image is None:
             return None
-        stamp = float(self._capture.get(self._stamp)) / 1000
         return _rgb(image), stamp, time.perf_counter() - start
 
     def close(self) -> None:
         """Close the file."""
         self._closed = True
-        self._capture.release()
+        _release(self._capture, self._reading)
 
 
 class ImageFolder:
@@ -297,6 +307,13 @@ class ImageFolder:
     def close(self) -> None:
         """End the iteration."""
         self._closed = True
+
+
+def _release(capture: Any, reading: threading.Lock) -> None:
+    """Let go of a device or file; never under a thread that reads it, which would crash."""
+    if reading.acquire(timeout=_LAST_READ_S):
+        capture.release()
+        reading.release()
 
 
 def _rgb(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

@@ -55,6 +55,14 @@ class Summary:
     trouble: HandbenchError | None = None
 
 
+class Stop(BaseException):
+    """Raised by whoever wants the session to end, with everything kept.
+
+    No KeyboardInterrupt: Python ends with the status of a kill when one comes up within `exec`, as
+    imports of dataclasses use it, although it is caught.
+    """
+
+
 class Session:
     """A model on a source, until it ends or somebody quits.
 
@@ -114,8 +122,8 @@ class Session:
     def run(self) -> Summary:
         """Go through the source.
 
-        Ctrl-C ends the session as key `q` does. A source that breaks off (a camera is unplugged)
-        ends it, too: what was kept is kept, and `trouble` says what happened.
+        Ctrl-C and :class:`Stop` end the session as key `q` does. A source that breaks off (a camera
+        is unplugged) ends it, too: what was kept is kept, and `trouble` says what happened.
         """
         begin = time.perf_counter()
         trouble: HandbenchError | None = None
@@ -125,7 +133,7 @@ class Session:
                 self._go(reader)
         except EndOfFrames:
             pass
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, Stop):
             self._say("stopped")
         except HandbenchError as error:
             trouble = error

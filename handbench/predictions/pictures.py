@@ -139,7 +139,9 @@ def predict_pictures(
         frame_3d=str(getattr(model, "frame_3d", "camera")),
         input={
             "box": box,
-            "padding": 1.0 if box == "image" else round(padding, 6),
+            "padding": round(
+                (1.0 if box == "image" else padding) * getattr(model, "box_factor", 1.0), 6
+            ),
             "image": "source",
             "tta": "flip" if getattr(model, "flip_test", False) else "none",
             **({} if detector is None else {"detector": detector.name}),

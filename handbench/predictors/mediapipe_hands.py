@@ -181,10 +181,11 @@ def _open_task(mediapipe: ModuleType, path: Path, confidence: float) -> MediaPip
                 min_hand_detection_confidence=confidence,
             )
         )
-    except (RuntimeError, ValueError) as error:
+    except (RuntimeError, ValueError, OSError) as error:  # a folder is an OSError
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise PredictorError(
             f"MediaPipe {mediapipe.__version__} does not take {path} as a hand landmarker "
-            f"({str(error).splitlines()[0]:.200}): fetch hand_landmarker.task again"
+            f"({reason:.200}): fetch hand_landmarker.task again"
         ) from error
 
     def find(image: npt.NDArray[np.uint8]) -> Any:

@@ -151,15 +151,27 @@ class OnnxPredictor:
                 f"onnxruntime could not run {self.path} on a batch {batch.shape} {batch.dtype}: "
                 f"{str(error).strip():.300}"
             ) from error
-        for given, output in zip(self.spec.outputs, outputs):
-            joints = output.shape[1] if output.ndim > 1 else 0
-            flat = self.spec.kind == "coordinates" and output.ndim == 2 and joints in (42, 63)
-            if len(output) != len(batch) or not (joints == NUM_JOINTS or flat):
+        for number, (given, output) in enumerate(zip(self.spec.outputs, outputs)):
+            wanted, fits = self._wanted(number, output.shape)
+            if not fits or len(output) != len(batch):
                 raise PredictorError(
                     f"expected the output {given!r} of {self.path} to hold {NUM_JOINTS} joints of "
-                    f"{len(batch)} pictures, found the shape {output.shape}"
+                    f"{len(batch)} pictures, {wanted}, found the shape {output.shape}"
                 )
         return outputs
+
+    def _wanted(self, number: int, shape: tuple[int, ...]) -> tuple[str, bool]:
+        """Shape of an output in words, and whether `shape` is one."""
+        joints, *rest = shape[1:] or (0,)
+        if self.spec.kind == "heatmaps":
+            return f"(N, {NUM_JOINTS}, h, w)", joints == NUM_JOINTS and len(rest) == 2
+        if self.spec.kind == "simcc":
+            return f"(N, {NUM_JOINTS}, bins)", joints == NUM_JOINTS and len(rest) == 1
+        if number == 1:
+            return f"scores (N, {NUM_JOINTS})", joints == NUM_JOINTS and not rest
+        points = joints == NUM_JOINTS and len(rest) == 1 and rest[0] >= 2
+        flat = joints in (2 * NUM_JOINTS, 3 * NUM_JOINTS) and not rest
+        return f"points (N, {NUM_JOINTS}, 2 or 3), also flat", points or flat
 
 
 def open_onnx(path: Path, device: str = "auto") -> OnnxPredictor:
@@ -196,6 +208,12 @@ def open_onnx(path: Path, device: str = "auto") -> OnnxPredictor:
             f"{path} cannot be opened by onnxruntime {runtime.__version__}: it is damaged, cut "
             f"off, or of a newer kind ({str(error).strip():.200})"
         ) from error
+    if device == "cuda" and _PROVIDERS["cuda"] not in session.get_providers():
+        # onnxruntime goes on with the CPU by itself, and times would be taken for the GPU's.
+        raise PredictorError(
+            f"--device cuda was asked for, but onnxruntime {runtime.__version__} cannot start "
+            "CUDA here: use auto or cpu, or install the CUDA libraries that it asks for"
+        )
     metadata = session.get_modelmeta().custom_metadata_map
     spec = read_spec(
         path, metadata, _tensors(session.get_inputs()), _tensors(session.get_outputs())

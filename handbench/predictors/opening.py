@@ -61,8 +61,7 @@ def open_predictor(
             f"the input size of {model} is its own: leave --input-size, which is for "
             "module:function, away"
         )
-    mediapipe = model == "mediapipe" or model.startswith("mediapipe:")
-    if detection_confidence is not None and not mediapipe:
+    if detection_confidence is not None and not _is_mediapipe(model):
         raise PredictorError(
             f"{model} detects no hands: leave --detection-confidence, which is MediaPipe's, away"
         )
@@ -79,7 +78,7 @@ def open_predictor(
         from handbench.predictors.torch_program import open_program
 
         return open_program(path, device)
-    if mediapipe:
+    if _is_mediapipe(model):
         from handbench.predictors.mediapipe_hands import open_mediapipe
 
         return open_mediapipe(model.partition(":")[2], detection_confidence)
@@ -94,7 +93,13 @@ def open_predictor(
 def is_baseline(model: str) -> bool:
     """Whether `model` is our own: ``untrained``, a run directory or a checkpoint."""
     path = Path(model)
-    return model == "untrained" or (path.suffix not in (".onnx", ".pt2") and path.exists())
+    other = _is_mediapipe(model) or path.suffix in (".onnx", ".pt2")
+    return model == "untrained" or (not other and path.exists())
+
+
+def _is_mediapipe(model: str) -> bool:
+    """Whether `model` asks for MediaPipe: also beside a folder of that name (./mediapipe)."""
+    return model.partition(":")[0] == "mediapipe"
 
 
 def open_baseline(model: str) -> TrainedModel:

@@ -87,16 +87,21 @@ def find_pictures(places: Sequence[Path]) -> list[PictureFile]:
 
 def _common_folder(paths: Sequence[Path]) -> Path:
     try:
-        return Path(os.path.commonpath([path.absolute().parent for path in paths]))
+        return Path(os.path.commonpath([_plain(path).parent for path in paths]))
     except ValueError:  # on several drives of Windows
         return Path()
 
 
 def _below(path: Path, root: Path) -> Path:
     try:
-        return path.absolute().relative_to(root.absolute())
+        return _plain(path).relative_to(_plain(root))
     except ValueError:
         return Path(path.name)
+
+
+def _plain(path: Path) -> Path:
+    """Absolute, without ``..``: an id that has it leads out of the folder of drawn pictures."""
+    return Path(os.path.abspath(path))  # noqa: PTH100 - links stay what they are called
 
 
 def read_picture(path: Path) -> npt.NDArray[np.uint8]:

@@ -92,10 +92,17 @@ class ProgramPredictor:
 def open_program(path: Path, device: str = "auto") -> ProgramPredictor:
     """Open a .pt2 file of ``handbench export torch``.
 
+    Parameters
+    ----------
+    path
+        Of the file.
+    device
+        ``auto``, ``cpu`` or ``cuda``; a program cannot leave an Apple GPU for its double precision.
+
     Raises
     ------
     PredictorError
-        If it is missing, damaged, or was not written by handbench.
+        If it is missing, damaged, was not written by handbench, or `device` is ``mps``.
     TrainError
         If there is no such device.
     """
@@ -104,7 +111,14 @@ def open_program(path: Path, device: str = "auto") -> ProgramPredictor:
     from handbench.models.export import METADATA_KEY
     from handbench.models.inference import choose_device
 
+    if device == "mps":
+        raise PredictorError(
+            f"--device mps was asked for, but {path} computes partly in double precision, which "
+            "Apple GPUs do not have: use auto or cpu"
+        )
     target = choose_device(device)
+    if target.type == "mps":
+        target = torch.device("cpu")
     if not path.exists():
         raise PredictorError(
             f"expected a program at {path}, found no such file; `handbench export torch RUN -o "
@@ -120,8 +134,9 @@ def open_program(path: Path, device: str = "auto") -> ProgramPredictor:
             program = move_to_device_pass(program, str(target))
         module = program.module()
     except Exception as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise PredictorError(
             f"{path} cannot be opened by torch {torch.__version__}: it is damaged, cut off, or no "
-            f"program of `handbench export torch` ({str(error).splitlines()[0]:.200})"
+            f"program of `handbench export torch` ({reason:.200})"
         ) from error
     return ProgramPredictor(path, facts, module, str(target))

@@ -7,8 +7,8 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Mapping
-from typing import IO, Any
+from collections.abc import Callable, Mapping
+from typing import IO, Any, TypeVar
 
 from flask import Flask, Request, Response, g, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
@@ -48,6 +48,7 @@ _HEADERS = {
 """On every answer. Photographing goes through the file chooser, which needs no permission."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _LONGEST_PATH = 80
+_Written = TypeVar("_Written")
 _FORM_MEMORY = 256 * 1024
 """Werkzeug counts its buffer of 64 kB with the fields of a form."""
 NO_MODEL = (
@@ -87,8 +88,24 @@ class Service:
         self.pool, self.metrics = Pool(limits), Metrics()
         self.rate = RateLimit(limits.per_minute)
 
-    def predict(self, data: bytes, model_id: str | None, box_text: str | None) -> Answer:
+    def predict(
+        self,
+        data: bytes,
+        model_id: str | None,
+        box_text: str | None,
+        write: Callable[[Answer], _Written],
+    ) -> _Written:
         """Answer one picture in a worker of the pool.
+
+        Parameters
+        ----------
+        data
+            The picture as it was sent.
+        model_id, box_text
+            What the visitor asked for.
+        write
+            Makes of the answer what is sent. It runs in the worker, too, since drawing takes as
+            much time and memory as decoding.
 
         Raises
         ------
@@ -99,9 +116,14 @@ class Service:
         model = self._model(model_id)
         box = read_box(box_text)
         check_header(data, self.limits)  # a refusal needs no worker
-        found: Answer = self.pool.run(lambda: answer(data, model, box, self.limits))
-        self.metrics.count_picture(found=found.hand is not None, seconds=found.model_ms / 1e3)
-        return found
+
+        def work() -> _Written:
+            found = answer(data, model, box, self.limits)
+            self.metrics.count_picture(found=found.hand is not None, seconds=found.model_ms / 1e3)
+            return write(found)
+
+        written: _Written = self.pool.run(work)
+        return written
 
     def _model(self, model_id: str | None) -> LoadedModel:
         if not self.models:
@@ -266,15 +288,20 @@ def _add_pages(app: Flask, service: Service) -> None:
         sample = assets.samples().get(fields.get("sample", ""))
         if sample is not None:
             data = sample.data
-        found = service.predict(data or b"", fields.get("model"), fields.get("box"))
-        return front_page(
-            service.models,
-            service.limits,
-            root=request.url_root,
-            chosen=found.model.id,
-            box=fields.get("box", ""),
-            answer=found,
-            request_id=g.request_id,
+        box, root, request_id = fields.get("box", ""), request.url_root, g.request_id
+        return service.predict(
+            data or b"",
+            fields.get("model"),
+            box,
+            lambda found: front_page(
+                service.models,
+                service.limits,
+                root=root,
+                chosen=found.model.id,
+                box=box,
+                answer=found,
+                request_id=request_id,
+            ),
         )
 
     @app.get("/static/<path:name>")
@@ -310,12 +337,14 @@ def _add_interface(app: Flask, service: Service) -> None:
                 "Expected multipart/form-data with a file called image, or the picture itself as "
                 f"image/jpeg or image/png, found {one_line(kind[:_LONGEST_PATH])}.",
             )
-        found = service.predict(
+        request_id = g.request_id
+        document = service.predict(
             data,
             request.args.get("model") or fields.get("model"),
             request.args.get("box") or fields.get("box"),
+            lambda found: found.document(request_id),
         )
-        return _json(found.document(g.request_id))
+        return _json(document)
 
     @app.get("/api/v1/models")
     def models() -> Response:

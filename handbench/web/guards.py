@@ -246,9 +246,17 @@ def _jpeg_size(data: bytes) -> tuple[int, int]:
 
 
 def _orientation(picture: Picture) -> int:
-    """EXIF orientation; 1 if there is none that can be read, which spoils no picture."""
+    """EXIF orientation; 1 if there is none that can be read, which spoils no picture.
+
+    Pillow's `getexif` would also take it from XMP, which browsers do not: the points would then
+    be of another picture than the one on the page.
+    """
+    from PIL import Image
+
+    exif = Image.Exif()
     try:
-        return int(picture.getexif().get(_ORIENTATION, 1))
+        exif.load(picture.info.get("exif", b""))
+        return int(exif.get(_ORIENTATION, 1))
     except Exception:  # noqa: BLE001 - Pillow raises whatever it stumbles over
         return 1
 

@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
 
 from handbench import __version__
-from handbench.drawing import draw_hand, draw_outline
+from handbench.drawing import Picture, draw_hand, draw_outline
 from handbench.files import to_json
 from handbench.hand import FINGERS, JOINT_NAMES, finger_of
 from handbench.images import encode_jpeg
@@ -24,6 +27,8 @@ from handbench.web.problems import Problem
 
 _UNSURE = 0.4
 """A confidence below which the page offers advice."""
+_DRAWN_PX = 1600
+"""Longest side of a picture that is drawn here: more is slow, costs memory and fits no screen."""
 
 
 def front_page(
@@ -99,22 +104,36 @@ def _environment() -> jinja2.Environment:
 def _result(answer: Answer, request_id: str) -> dict[str, Any]:
     """What the page shows of an answer: the picture drawn here, since there is no script."""
     document = answer.document(request_id)
-    picture = answer.photo.pixels
-    if answer.box is not None:
-        x, y, width, height = answer.box
-        corners = [(x, y), (x + width, y), (x + width, y + height), (x, y + height)]
-        picture = draw_outline(picture, corners)  # type: ignore[arg-type]
-    if answer.hand is not None:
-        picture = draw_hand(picture, answer.hand.keypoints)
     return {
         "document": document,
         "hand": document["hand"],
-        "picture": _address("image/jpeg", encode_jpeg(picture)),
+        "picture": _address("image/jpeg", encode_jpeg(_drawn(answer))),
         "json": _address("application/json", to_json(document)),
         "width": answer.photo.width,
         "height": answer.photo.height,
         "model_ms": answer.model_ms,
     }
+
+
+def _drawn(answer: Answer) -> Picture:
+    """The picture with box and points, at most :data:`_DRAWN_PX` long."""
+    picture, photo = answer.photo.pixels, answer.photo
+    scale = min(1.0, _DRAWN_PX / max(photo.width, photo.height))
+    size = max(1, round(scale * photo.width)), max(1, round(scale * photo.height))
+    if scale < 1:
+        picture = np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BILINEAR))
+
+    def moved(points: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        scales = np.array(size) / (photo.width, photo.height)
+        return (np.asarray(points, np.float64) + 0.5) * scales - 0.5  # centres are at integers
+
+    if answer.box is not None:
+        x, y, width, height = answer.box
+        corners = [(x, y), (x + width, y), (x + width, y + height), (x, y + height)]
+        picture = draw_outline(picture, moved(corners))
+    if answer.hand is not None:
+        picture = draw_hand(picture, moved(answer.hand.keypoints))
+    return picture
 
 
 def _address(media_type: str, data: bytes) -> str:

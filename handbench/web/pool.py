@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +16,8 @@ from handbench.web.problems import Problem
 
 _USUAL_S = 0.2
 """Time of a job before any was measured."""
+_LAST_S = 5.0
+"""What a job may still take when the pool is closed."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +66,11 @@ class Pool:
         Raises
         ------
         Problem
-            ``busy`` if the queue is full, ``too_slow`` if it takes longer than it may.
+            ``busy`` if the queue is full, ``too_slow`` if it takes longer than it may, ``stopping``
+            if the pool is closed.
         """
         if self._closed:
-            raise Problem("stopping", "The server is stopping; try again later.", retry_after_s=5)
+            raise _stopping()
         job = _Job(work, time.monotonic() + self._limits.timeout_s)
         try:
             self._jobs.put_nowait(job)
@@ -89,9 +93,13 @@ class Pool:
                 "send a smaller one.",
                 retry_after_s=self._limits.timeout_s,
             ) from None
+        except CancelledError:
+            raise _stopping() from None
+        finally:
+            del job  # what was raised holds this frame, and a job its picture
 
     def close(self) -> None:
-        """Let the workers end after what they have begun."""
+        """Give the workers a few seconds to end what they have begun; nothing else is begun."""
         self._closed = True
         while True:
             try:
@@ -100,23 +108,33 @@ class Pool:
                 break
             if job is not None:
                 job.future.cancel()
-        for _ in self._threads:
-            self._jobs.put(None)
+        latest = time.monotonic() + _LAST_S
+        with contextlib.suppress(queue.Full):  # workers that hang take nothing more
+            for _ in self._threads:
+                self._jobs.put(None, timeout=max(0.0, latest - time.monotonic()))
         for thread in self._threads:
-            thread.join(self._limits.timeout_s)
+            thread.join(max(0.0, latest - time.monotonic()))
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
-            if time.monotonic() >= job.ends or not job.future.set_running_or_notify_cancel():
-                continue
-            began = time.monotonic()
+            if time.monotonic() < job.ends and job.future.set_running_or_notify_cancel():
+                self._do(job)
+            del job  # else its picture would stay in memory until the next one comes
+
+    def _do(self, job: _Job) -> None:
+        began = time.monotonic()
+        with self._lock:
+            self._busy += 1
+        try:
+            job.future.set_result(job.work())
+        except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+            job.future.set_exception(error)
+        finally:
+            del job  # as in `run`
             with self._lock:
-                self._busy += 1
-            try:
-                job.future.set_result(job.work())
-            except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
-                job.future.set_exception(error)
-            finally:
-                with self._lock:
-                    self._busy -= 1
-                    self._usual_s += 0.1 * (time.monotonic() - began - self._usual_s)
+                self._busy -= 1
+                self._usual_s += 0.1 * (time.monotonic() - began - self._usual_s)
+
+
+def _stopping() -> Problem:
+    return Problem("stopping", "The server is stopping; try again later.", retry_after_s=5)

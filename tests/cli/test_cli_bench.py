@@ -8,6 +8,8 @@ from click.testing import CliRunner
 from generators.small_network import small_network
 
 from handbench.cli import bench_parts, cli
+from handbench.errors import HandbenchError, MissingExtraError, TrainError
+from handbench.models import export
 
 
 def run(*words: str) -> str:
@@ -45,6 +47,25 @@ def test_a_function_is_timed_at_every_batch(
     assert found["machine"]["processor"]
     said = run("timed_net:f", "--batch", "2")
     assert "images per s" in said
+
+
+@pytest.mark.parametrize(
+    "error", [MissingExtraError("onnx", "onnx", "exporting"), TrainError("needs torch 2.6")]
+)
+def test_without_an_exporter_there_is_no_row_of_it(
+    monkeypatch: pytest.MonkeyPatch, error: HandbenchError
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(export, "export_onnx", fail)
+    with small_network():
+        done = CliRunner().invoke(
+            cli, ["bench", "--seconds", "0", "untrained", "--batch", "1", "--device", "cpu"]
+        )
+    assert done.exit_code == 0, done.output
+    assert f"note: no ONNX row: {error}" in done.stderr
+    assert done.stdout.splitlines()[-1].startswith("PyTorch, cpu ")
 
 
 def test_wrong_batches_are_usage() -> None:

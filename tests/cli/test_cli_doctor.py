@@ -51,6 +51,15 @@ def test_it_says_what_a_bug_report_needs(installed: None, tmp_path: Path) -> Non
     assert "GB free, 1 datasets, 0 runs" in said
 
 
+def test_it_says_who_chose_the_home(
+    installed: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HANDBENCH_HOME", str(tmp_path))
+    assert f"{tmp_path} (HANDBENCH_HOME)" in run("doctor")
+    other = tmp_path / "other"
+    assert f"{other} (default or --home)" in run("--home", str(other), "doctor")
+
+
 def test_json_holds_the_same(installed: None, tmp_path: Path) -> None:
     found = json.loads(run("--home", str(tmp_path / "new"), "doctor", "--json"))
     assert found["home"]["exists"] is False

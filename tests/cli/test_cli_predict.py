@@ -1,20 +1,26 @@
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from generators.coco import FakeCOCO
 from generators.tiny_hdf5 import write_tiny
 
 from handbench.cli import cli
+from handbench.cli.export import onnx, torch
 from handbench.cli.predict import predict
 from handbench.models.architecture import CODEC_GRIDS
 from handbench.models.checkpoint import TrainedModel, new_network, save_model
 from handbench.models.codecs import make_codec
 from handbench.models.heatmaps import DECODINGS
+from handbench.predictors import opening
+from handbench.predictors.callables import open_function
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +36,9 @@ def keypoints(model: Path, data: Path, *options: str) -> np.ndarray:
     return np.array([each["keypoints"] for each in json.loads(out.read_text())["predictions"]])
 
 
-def test_every_decoding_can_be_chosen() -> None:
-    (option,) = (each for each in predict.params if each.name == "decode")
+@pytest.mark.parametrize("command", [predict, onnx, torch])
+def test_every_decoding_can_be_chosen(command: click.Command) -> None:
+    (option,) = (each for each in command.params if each.name == "decode")
     assert list(option.type.choices) == list(DECODINGS)  # type: ignore[attr-defined]
 
 
@@ -41,9 +48,10 @@ def test_a_model_is_decoded_as_its_codec_does(data: Path, tmp_path: Path) -> Non
         model = TrainedModel(new_network(18, 0), 64, make_codec(name), name, ("tiny/train",))
         save_model(tmp_path / f"{name}.pt", model)
         found[name] = keypoints(tmp_path / f"{name}.pt", data)
-    # One random network, four readings; softmax of near nothing has its mean in the middle.
-    assert abs(found["integral"].mean() - found["integral"]).max() < 1.0
-    for one, other in itertools.pairwise(found):
+    # One random network, five readings; softmax of near nothing has mean and median in the middle.
+    for name in ("integral", "likely"):
+        assert abs(found[name].mean() - found[name]).max() < 1.0
+    for one, other in itertools.pairwise(each for each in found if each != "likely"):
         assert abs(found[one] - found[other]).max() > 0.1
     quarter = keypoints(tmp_path / "rounded.pt", data, "--decode", "quarter")
     argmax = keypoints(tmp_path / "rounded.pt", data, "--decode", "argmax")
@@ -106,6 +114,28 @@ def test_worse_boxes_make_a_table_and_a_curve(data: Path, tmp_path: Path, middle
     run(*words, "--box-jitter", "0.2")
     again = json.loads((tmp_path / "p.jitter-0.2.json").read_text())["predictions"]
     assert first == again
+
+
+def test_worse_boxes_are_compared_with_the_true_box_not_the_whole_photo(
+    fake_coco: FakeCOCO, tmp_path: Path, middle: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos = fake_coco.annotations.parent / "images"
+    run(
+        *("convert", "coco", "--annotations", fake_coco.annotations, "--images-dir", photos),
+        *("--out", "c.h5", "--size", 32),
+    )
+    finder = dataclasses.replace(open_function(f"{middle}:predict"), whole_image=True)
+    monkeypatch.setattr(opening, "open_predictor", lambda *_, **__: finder)
+    words = ("predict", "finder", "--data", "c.h5", "-o", "p.json", "--source", photos)
+    run(*words, "--box-jitter", "0.1")
+    found = [
+        json.loads((tmp_path / name).read_text())["input"]
+        for name in ("p.json", "p.jitter-0.1.json")
+    ]
+    assert [each["box"] for each in found] == ["gt_annotation"] * 2
+    assert found[0]["padding"] == found[1]["padding"]
+    run(*words)
+    assert json.loads((tmp_path / "p.json").read_text())["input"]["box"] == "image"
 
 
 @pytest.mark.parametrize(

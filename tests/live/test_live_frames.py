@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -176,3 +177,28 @@ def test_a_camera_that_does_not_open(capture: type[FakeCapture]) -> None:
     capture.dead = True
     with pytest.raises(LiveError, match=r"camera 77.*(plug one in|give one of these)"):
         Camera(77)
+
+
+def test_a_camera_is_not_released_while_it_is_read(
+    capture: type[FakeCapture], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frames_module, "_LAST_READ_S", 0.05)
+    begun, go = threading.Event(), threading.Event()
+
+    def hang(_: FakeCapture) -> tuple[bool, Any]:
+        begun.set()
+        go.wait(10)
+        return False, None
+
+    capture.read = hang  # type: ignore[method-assign]
+    source = Camera(0)
+    thread = threading.Thread(target=lambda: list(source))
+    thread.start()
+    assert begun.wait(10)
+    source.close()
+    assert not source._capture.released, "OpenCV would crash"
+    go.set()
+    thread.join(10)
+    assert not thread.is_alive(), "a closed source ends"
+    source.close()
+    assert source._capture.released

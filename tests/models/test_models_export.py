@@ -92,8 +92,9 @@ def test_onnx_gives_the_points_of_the_model(codec: str, onnx_files: Files) -> No
 
 
 @needs_exporter
-def test_a_program_gives_the_points_of_the_model(tmp_path: Path) -> None:
-    model = trained("unbiased", box_factor=0.8)
+@pytest.mark.parametrize("codec", ["unbiased", "likely"])  # a solver, and a loop
+def test_a_program_gives_the_points_of_the_model(codec: str, tmp_path: Path) -> None:
+    model = trained(codec, box_factor=0.8)
     done = export_program(model, tmp_path / "m.pt2", facts(model))
     assert done.difference_px < 1e-3
     exported = open_predictor(str(tmp_path / "m.pt2"), device="cpu")
@@ -104,7 +105,7 @@ def test_a_program_gives_the_points_of_the_model(tmp_path: Path) -> None:
         assert other is not None
         assert np.abs(one.keypoints - other.keypoints).max() < 1e-3
     block = exported.describe()
-    assert (block["name"], block["license"]) == ("unbiased", "CC BY 4.0")
+    assert (block["name"], block["license"]) == (codec, "CC BY 4.0")
 
 
 @needs_exporter

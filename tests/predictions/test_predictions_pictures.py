@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,14 @@ def test_points_are_in_the_picture_s_own_pixels(folder: Path) -> None:
     assert found.gt_used == ()
     assert [(h.width, h.height, h.box) for h in seen.hands] == [(200, 120, None)] * 2
     check_columns(found.columns(), "here")
+
+
+def test_padding_counts_what_the_network_sees(folder: Path) -> None:
+    model = dataclasses.replace(untrained_model(18, 32), box_factor=0.8)
+    predictor = BaselinePredictor(model, "cpu")
+    assert run(folder, predictor).predictions.input["padding"] == 0.8
+    seen = run(folder, predictor, boxes=(30.0, 20.0, 20.0, 20.0), padding=1.25)
+    assert seen.predictions.input["padding"] == 1.0
 
 
 def test_boxes_of_a_file_are_looked_into(folder: Path, tmp_path: Path) -> None:

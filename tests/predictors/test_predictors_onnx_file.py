@@ -226,6 +226,55 @@ def test_files_that_cannot_be_run_are_told(tmp_path: Path, monkeypatch: pytest.M
         open_onnx(path)
 
 
+@pytest.mark.parametrize(
+    ("kind", "constant", "message"),
+    [
+        (
+            "heatmaps",
+            np.zeros((21, 2)),
+            r"of 1 pictures, \(N, 21, h, w\), found the shape \(1, 21, 2",
+        ),
+        (
+            "coordinates",
+            np.zeros((21, 8, 8)),
+            r"points \(N, 21, 2 or 3\), also flat, found the sha",
+        ),
+    ],
+)
+def test_a_declared_kind_must_fit_the_shapes(
+    tmp_path: Path, kind: str, constant: np.ndarray, message: str
+) -> None:
+    path = write_onnx(tmp_path / "c.onnx", "both", constant=constant)
+    declare(path, kind=kind, outputs=["points"])
+    with pytest.raises(PredictorError, match=message):
+        open_onnx(path, "cpu")([spot(1, 1)])
+
+
+def test_points_and_scores_in_the_wrong_order_are_told(tmp_path: Path) -> None:
+    path = write_onnx(tmp_path / "c.onnx", "both", constant=POINTS)
+    declare(path, kind="coordinates", outputs=["scores", "points"])
+    with pytest.raises(PredictorError, match=r"also flat, found the shape \(1, 21\)"):
+        open_onnx(path, "cpu")([spot(1, 1)])
+
+
+def test_a_gpu_that_does_not_start_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import onnxruntime
+
+    path = write_onnx(tmp_path / "s.onnx", "simcc")
+    both = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    # What onnxruntime does where CUDA's libraries are missing: it goes on with the CPU.
+    start = onnxruntime.InferenceSession
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: both)
+    monkeypatch.setattr(
+        onnxruntime,
+        "InferenceSession",
+        lambda name, options, providers: start(name, options, providers=both[1:]),
+    )
+    assert open_onnx(path, "auto")([spot(1, 1)]) != [None]
+    with pytest.raises(PredictorError, match="cannot start CUDA here: use auto or cpu"):
+        open_onnx(path, "cuda")
+
+
 def test_a_network_of_other_joints_is_told(tmp_path: Path) -> None:
     path = write_onnx(tmp_path / "b.onnx", "constant", constant=np.zeros((17, 2)))
     with pytest.raises(PredictorError, match=r"are neither heatmaps \(N, 21, h, w\), nor SimCC"):

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from handbench.errors import PredictorError
+from handbench.models.heatmaps import DECODINGS
 from handbench.predictors.onnx_spec import OnnxSpec, Tensor, read_spec, sidecar_of
 
 FLOAT = "tensor(float)"
@@ -113,6 +114,11 @@ def test_other_inputs_are_refused(tmp_path: Path, source: Tensor, message: str) 
 def test_declarations_are_checked(tmp_path: Path, declared: dict[str, Any], message: str) -> None:
     with pytest.raises(PredictorError, match=message):
         spec(tmp_path, (None, 21, 64, 64), **declared)
+
+
+def test_every_decoding_can_be_declared(tmp_path: Path) -> None:
+    for decoding in DECODINGS:
+        assert spec(tmp_path, (None, 21, 64, 64), decoding=decoding).decoding == decoding
 
 
 def test_a_sidecar_that_is_no_declaration_is_told(tmp_path: Path) -> None:

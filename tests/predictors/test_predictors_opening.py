@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from handbench.errors import PredictorError, TrainError
 from handbench.models.checkpoint import save_model, untrained_model
 from handbench.predictors.interface import Predictor
 from handbench.predictors.opening import is_baseline, open_predictor
+from handbench.predictors.torch_program import ProgramPredictor
 
 
 def test_the_untrained_network_is_named_so() -> None:
@@ -37,6 +39,52 @@ def test_what_is_no_model_is_refused_with_all_that_could_be(tmp_path: Path) -> N
     (tmp_path / "cut.pt2").write_bytes(b"PK")
     with pytest.raises(PredictorError, match="damaged, cut off, or no program of"):
         open_predictor(str(tmp_path / "cut.pt2"), device="cpu")
+
+
+def test_the_word_mediapipe_goes_before_a_folder_of_that_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mediapipe").mkdir()  # a clone of its repository, say
+    assert not is_baseline("mediapipe")
+    assert is_baseline("./mediapipe")
+
+
+def test_programs_stay_away_from_apple_gpus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    with pytest.raises(PredictorError, match="partly in double precision, which Apple GPUs do not"):
+        open_predictor(str(tmp_path / "m.pt2"), device="mps")
+
+    class Program:
+        def module(self) -> Callable[[object], object]:
+            return lambda images: images
+
+    def load(_: Path, extra_files: dict[str, str]) -> Program:
+        extra_files["handbench.json"] = '{"name": "net"}'
+        return Program()
+
+    monkeypatch.setattr(torch.export, "load", load)
+    (tmp_path / "m.pt2").touch()
+    predictor = open_predictor(str(tmp_path / "m.pt2"))
+    assert isinstance(predictor, ProgramPredictor)
+    assert predictor.device == "cpu"
+
+
+def test_an_error_without_words_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    def load(*_: object, **__: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(torch.export, "load", load)
+    (tmp_path / "m.pt2").touch()
+    with pytest.raises(PredictorError, match=r"`handbench export torch` \(AssertionError"):
+        open_predictor(str(tmp_path / "m.pt2"), device="cpu")
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,14 @@ def test_files_that_are_named_themselves_share_a_folder(folder: Path) -> None:
     assert [p.id for p in find_pictures([folder, folder / "b.png"])] == ["b", "c", "more/a"]
 
 
+def test_an_id_never_leads_out_of_a_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "here").mkdir()
+    monkeypatch.chdir(folder / "here")
+    found = find_pictures([Path("../more/../b.png"), Path("../more/a.PNG")])
+    assert [p.id for p in found] == ["b", "more/a"]
+    assert [p.id for p in find_pictures([Path("../more")])] == ["a"]
+
+
 def test_what_is_not_there_or_has_no_pictures_is_refused(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(PredictionsError, match=r"expected pictures .* found none"):

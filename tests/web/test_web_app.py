@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import re
+import threading
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,9 @@ from flask.testing import FlaskClient
 from PIL import Image
 from reports.pages import Page
 from web_fakes import PLACES, FakePredictor, app_of
-from web_pictures import ACCEPTED, REFUSED, jpeg, png, with_exif
+from web_pictures import ACCEPTED, REFUSED, encoded, jpeg, png, with_exif
 
+from handbench.web import pages
 from handbench.web.answers import read_box
 from handbench.web.assets import assets, samples
 from handbench.web.problems import CODES, Problem
@@ -414,6 +416,31 @@ def test_the_page_works_without_a_script(client: FlaskClient) -> None:
     assert chosen["value"] == "second"
     (box,) = (tag for tag in page.all("input") if tag.get("name") == "box")
     assert box["value"] == "20,20,200,200"
+
+
+def test_without_a_script_a_large_picture_is_drawn_smaller_by_a_worker(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A skeleton over 24 million pixels, at four times the size, would take 1.5 GB a visitor.
+    workers: list[str] = []
+
+    def drawn(picture: np.ndarray, points: np.ndarray) -> np.ndarray:
+        workers.append(threading.current_thread().name)
+        assert picture.shape == (400, 1600, 3)
+        spots.append(points)
+        return picture
+
+    spots: list[np.ndarray] = []
+    monkeypatch.setattr(pages, "draw_hand", drawn)
+    picture = encoded(Image.new("RGB", (4000, 1000), "white"), "PNG")
+    response = client.post("/", data=file(picture))
+    assert response.status_code == 200
+    assert [name.startswith("hand-") for name in workers] == [True]
+    page = page_of(response)
+    links = {tag["id"]: tag for tag in page.all("a") if "download" in tag}
+    document = json.loads(base64.b64decode(links["save-json"]["href"].split(",")[1]))
+    said = np.array(document["hand"]["keypoints"])
+    np.testing.assert_allclose(spots[0], (said + 0.5) * 0.4 - 0.5, atol=0.01)
 
 
 def test_a_sample_needs_no_file(client: FlaskClient) -> None:

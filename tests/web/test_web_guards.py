@@ -78,6 +78,16 @@ def test_a_photo_is_turned_upright(orientation: int) -> None:
     assert photo.turned is (orientation > 1)
 
 
+def test_a_turn_that_only_xmp_knows_is_no_turn() -> None:
+    xmp = (
+        b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF '
+        b'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description '
+        b'xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/></rdf:RDF></x:xmpmeta>'
+    )
+    photo = decode_photo(jpeg(xmp=xmp), LIMITS)
+    assert (photo.width, photo.height, photo.turned) == (320, 240, False)
+
+
 @pytest.mark.parametrize("orientation", [0, 9, 60_000])
 def test_an_orientation_that_does_not_exist_is_ignored(orientation: int) -> None:
     photo = decode_photo(with_exif(orientation), LIMITS)

@@ -86,6 +86,7 @@ function demo() {
   const take = async (blob, { title = "hand", alt = "Your photo", sample = null, small = false, done = "" } = {}) => {
     const turn = (latest += 1);
     stop?.abort();
+    frame.classList.remove("waiting"); // what was asked before is not told any more
     for (const button of samples) button.setAttribute("aria-pressed", button === sample);
     picture = blob;
     remark = done;
@@ -116,7 +117,7 @@ function demo() {
     await send();
   };
   const shrinkAndSend = async () => {
-    const before = picture.size;
+    const [turn, before] = [latest, picture.size];
     let side = SIDE_WHEN_SHRUNK;
     let blob = null;
     do {
@@ -131,6 +132,7 @@ function demo() {
       pen.drawImage(photo, 0, 0, canvas.width, canvas.height);
       blob = await new Promise((done) => canvas.toBlob(done, "image/jpeg", 0.9));
       side *= 0.7;
+      if (turn !== latest) return; // another photo was chosen in the meantime
     } while (blob && blob.size > maxBytes && side > 200);
     if (!blob || blob.size > maxBytes) return fail("This browser could not make the photo small enough.");
     await take(blob, {
