@@ -21,6 +21,7 @@ from handbench.live.opencv import load_opencv
 from handbench.live.window import Window
 
 pytest.importorskip("cv2", reason="needs the extra live")
+pytestmark = pytest.mark.screen
 
 linux = pytest.mark.skipif(
     sys.platform != "linux", reason="screens are looked for on Linux, where Qt needs one"
