@@ -265,6 +265,12 @@ def keypoint_box(keypoints: npt.ArrayLike, valid: npt.ArrayLike) -> FloatArray:
     return box
 
 
+def box_corners(bbox: npt.ArrayLike) -> FloatArray:
+    """(4, 2) corners of a box x, y, width, height, clockwise as seen from the upper left."""
+    x, y, width, height = np.asarray(bbox, dtype=np.float64)
+    return np.array([[x, y], [x + width, y], [x + width, y + height], [x, y + height]])
+
+
 def image_box(width: npt.ArrayLike, height: npt.ArrayLike) -> FloatArray:
     """Box of the whole image, edge to edge: -½, -½, width, height in pixel-centre coordinates."""
     w = np.asarray(width, dtype=np.float64)

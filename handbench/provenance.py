@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import os
 import shlex
@@ -18,6 +19,17 @@ def command_line() -> str:
         program = "python -m handbench"
     arguments = shlex.join(sys.argv[1:])
     return f"{program} {arguments}".strip()
+
+
+def processor_name() -> str:
+    """Return the name of the processor; Python itself knows its family at most on Linux."""
+    import platform
+
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def created_now() -> str:

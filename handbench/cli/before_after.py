@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from handbench.camera import crop_scale, transform_points
+from handbench.camera import box_corners, crop_scale, transform_points
 from handbench.drawing import Picture, draw_hand, draw_outline, zoom
 from handbench.errors import HandbenchError, SourceError
 from handbench.hand import OCCLUDED
@@ -75,8 +75,7 @@ def source_hands(
     for row, name in enumerate(block.sample_id):
         image = decode(block.images[row], name)
         outline = transform_points(np.linalg.inv(frame.crop[row]), edges)
-        x, y, w, h = block.bbox[row]
-        box = np.array([[x, y], [x + w, y], [x + w, y + h], [x, y + h]])
+        box = box_corners(block.bbox[row])
         square, matrix = zoom(image, outline, cell_px, padding=_SURROUNDINGS)
         square = draw_outline(square, transform_points(matrix, box), line_px=1.0)
         square = draw_outline(square, transform_points(matrix, outline), line_px=2.0)
@@ -131,7 +130,8 @@ def add_augmented(hands: Hands, seed: int, cell_px: int) -> None:
     """
     import torch
 
-    from handbench.models import augment, pixels, warps
+    from handbench.models.augment import Augmentation
+    from handbench.models.examples import augment_images
     from handbench.models.settings import TrainSettings
 
     sizes = {picture.shape[:2] for picture in hands.pictures}
@@ -141,18 +141,12 @@ def add_augmented(hands: Hands, seed: int, cell_px: int) -> None:
         )
     (stored,) = sizes
     size = max(stored)
-    ranges = augment.Augmentation.of(TrainSettings(data=(), out=Path()))
+    ranges = Augmentation.of(TrainSettings(data=(), out=Path()))
     draws = torch.Generator().manual_seed(seed)
-    matrices = augment.sample_matrices(len(hands.pictures), stored, size, ranges, draws)
     images = torch.from_numpy(np.stack(hands.pictures)).permute(0, 3, 1, 2)
-    colours = augment.sample_colours(len(images), ranges, draws)
-    labelled = np.where(hands.valid[..., None], hands.keypoints, np.nan)
-    moved = augment.transform_points(matrices, torch.from_numpy(labelled)).float()
-    bent = warps.sample_warps(moved, size, ranges, draws)
-    field = None if bent is None else bent.field
-    warped = pixels.make_pixels(images, matrices, size, field=field, colours=colours)
-    pixels.erase_(warped, augment.sample_erasures(len(images), size, ranges, draws))
-    points = (moved if bent is None else bent.points).double().numpy()
+    labelled = torch.from_numpy(np.where(hands.valid[..., None], hands.keypoints, np.nan))
+    warped, moved, matrices = augment_images(images, labelled, size, ranges, draws)
+    points = moved.double().numpy()
     shown = (warped * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
     for row, cells in enumerate(hands.cells):
         square, matrix = whole(np.ascontiguousarray(shown[row]), cell_px)

@@ -16,6 +16,7 @@ import click
 
 from handbench import __version__
 from handbench.home import Home
+from handbench.provenance import processor_name
 
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 _GIGABYTE = 1e9
@@ -60,7 +61,7 @@ def machine() -> dict[str, Any]:
         "system": platform.platform(),
         "python": platform.python_version(),
         "executable": sys.executable,
-        "processor": _processor(),
+        "processor": processor_name(),
         "cores": os.cpu_count(),
         "memory_gb": _memory_gb(),
         "torch": None,
@@ -78,16 +79,6 @@ def machine() -> dict[str, Any]:
     elif torch.backends.mps.is_available():
         found |= {"device": "mps", "device_name": "Apple GPU"}
     return found
-
-
-def _processor() -> str:
-    """Name of the processor; Python itself knows no more than its family on Linux."""
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = re.findall(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
-    return str(names[0]) if names else platform.machine()
 
 
 def _memory_gb() -> float | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from handbench.home import Home
+from handbench.models.architecture import DECODINGS
 
 if TYPE_CHECKING:
     from handbench.hdf5.export_folder import Exported
@@ -180,7 +181,7 @@ def _model_options(suffix: str) -> Callable[[Callable[..., Any]], Callable[..., 
             ),
             click.option(
                 "--decode",
-                type=click.Choice(["subpixel", "dark", "dark-blur", "udp", "quarter", "argmax"]),
+                type=click.Choice(DECODINGS),
                 help="How to find the peak of a heatmap.  [default: as the model's codec does]",
             ),
             click.option("--overwrite", is_flag=True, help="Replace an existing file."),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from handbench.cli.device_option import device_option
 from handbench.home import Home
 
 if TYPE_CHECKING:
@@ -83,13 +84,7 @@ if TYPE_CHECKING:
 )
 @click.option("--limit", type=click.IntRange(min=1), help="Stop after so many frames.")
 @click.option("--skip-bad", is_flag=True, help="Leave out and list images that cannot be read.")
-@click.option(
-    "--device",
-    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
-    default="auto",
-    show_default=True,
-    help="Where to compute.",
-)
+@device_option
 @click.option("--overwrite", is_flag=True, help="Replace existing recordings.")
 @click.pass_obj
 def live(home: Home, /, model: str, source: str, **options: Any) -> None:

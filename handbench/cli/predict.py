@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from handbench.cli.device_option import device_option
 from handbench.cli.predict_images import check_image_usage, image_options
 from handbench.home import Home
+from handbench.models.architecture import DECODINGS
 
 if TYPE_CHECKING:
     from handbench.predictions.record import Predictions
@@ -74,13 +76,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Images at a time.",
 )
-@click.option(
-    "--device",
-    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
-    default="auto",
-    show_default=True,
-    help="Where to compute.",
-)
+@device_option
 @click.option(
     "--precision",
     type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
@@ -102,7 +98,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--decode",
-    type=click.Choice(["subpixel", "dark", "dark-blur", "udp", "quarter", "argmax"]),
+    type=click.Choice(DECODINGS),
     help="Baseline: how to find the peak of a heatmap.  [default: as the model's codec does]",
 )
 @click.pass_obj

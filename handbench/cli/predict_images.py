@@ -167,18 +167,15 @@ class _Drawer:
     def draw(
         self, picture: PictureFile, image: npt.NDArray[np.uint8], hands: list[PictureHand]
     ) -> None:
-        import numpy as np
-
+        from handbench.camera import box_corners
         from handbench.drawing import draw_hand, draw_outline
         from handbench.files import write_bytes
         from handbench.images import encode_jpeg
 
         for found in hands:
             if found.box is not None:
-                x, y, w, h = found.box
-                corners = np.array([[x, y], [x + w, y], [x + w, y + h], [x, y + h]])
                 line_px = max(1.5, max(image.shape[:2]) / 500)
-                image = draw_outline(image, corners, line_px=line_px)
+                image = draw_outline(image, box_corners(found.box), line_px=line_px)
             if found.hand is not None:
                 image = draw_hand(image, found.hand.keypoints)
         write_bytes(_drawn_path(self._folder, picture), encode_jpeg(image))

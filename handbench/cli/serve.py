@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from handbench.cli.device_option import device_option
 from handbench.home import Home
 
 if TYPE_CHECKING:
@@ -31,13 +32,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Port to listen on; 0 takes one that is free.",
 )
-@click.option(
-    "--device",
-    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
-    default="auto",
-    show_default=True,
-    help="Where to compute.",
-)
+@device_option
 @click.option(
     "--flip-test", is_flag=True, help="Average with the mirror image; takes twice as long."
 )

@@ -20,6 +20,10 @@ CHANNEL_ORDERS: tuple[ChannelOrder, ...] = get_args(ChannelOrder)
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
+Decoding = Literal["subpixel", "dark", "dark-blur", "udp", "quarter", "argmax"]
+DECODINGS: tuple[Decoding, ...] = get_args(Decoding)
+"""Ways to find the peak of a heatmap (:func:`handbench.models.heatmaps.decode`)."""
+
 CODEC_GRIDS: dict[str, tuple[Grid, ...]] = {
     "unbiased": ("center", "corner"),
     "rounded": ("corner",),

@@ -28,9 +28,8 @@ from torch.nn import functional
 
 from handbench.errors import TrainError
 from handbench.heatmaps import Grid, map_size
-from handbench.models.architecture import CODEC_GRIDS, STRIDE
+from handbench.models.architecture import CODEC_GRIDS, STRIDE, Decoding
 from handbench.models.heatmaps import (
-    Decoding,
     decode,
     gaussian_maps,
     heatmap_loss,
@@ -312,6 +311,8 @@ class Integral(Codec):
         """Mean over weighted joints of cross-entropy + `distance_weight` · distance in cells."""
         logs = _log_softmax(maps.float())
         entropies = -(targets * logs).sum((-1, -2))
+        if not self.distance_weight:
+            return (entropies * weights).sum() / weights.sum().clamp(min=1)
         cells = self.to_cells(points.to(torch.float32), (maps.shape[-2], maps.shape[-1]))
         # Unlabelled joints are NaN, which no factor of 0 would take out of a sum or a gradient.
         away = torch.where(weights[..., None] > 0, _mean(logs.exp()) - cells, 0.0)
@@ -329,7 +330,11 @@ class Integral(Codec):
 
     def _find(self, maps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         heights = self._heights(maps)
-        return _mean(_log_softmax(maps).exp()), heights.amax((-1, -2)).clamp(max=1)
+        return self._place(_log_softmax(maps).exp()), heights.amax((-1, -2)).clamp(max=1)
+
+    def _place(self, chances: torch.Tensor) -> torch.Tensor:
+        """Cells (N, J, 2) that a distribution (N, J, h, w) stands for."""
+        return _mean(chances)
 
     def _heights(self, maps: torch.Tensor) -> torch.Tensor:
         # The target's own peak is 1 / 2πσ² high, if it stands on a cell.
@@ -350,9 +355,8 @@ class Likely(Integral):
     name: ClassVar[str] = "likely"
     distance_weight: float = 0.0
 
-    def _find(self, maps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        heights = self._heights(maps)
-        return _spatial_median(_log_softmax(maps).exp()), heights.amax((-1, -2)).clamp(max=1)
+    def _place(self, chances: torch.Tensor) -> torch.Tensor:
+        return _spatial_median(chances)
 
 
 def _spatial_median(chances: torch.Tensor, steps: int = 24, softness: float = 0.3) -> torch.Tensor:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from handbench.models.architecture import STRIDE
+from handbench.models.architecture import STRIDE, Normalisation
 from handbench.models.augment import (
     Augmentation,
     sample_colours,
@@ -41,6 +41,61 @@ class Example:
     points: torch.Tensor
     targets: torch.Tensor
     weights: torch.Tensor
+
+
+def augment_images(
+    images: torch.Tensor,
+    keypoints: torch.Tensor,
+    size: int,
+    augmentation: Augmentation,
+    draw: torch.Generator,
+    *,
+    box_factor: float = 1.0,
+    normalisation: Normalisation | None = None,
+    out: torch.Tensor | None = None,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Change images and their keypoints as a run with `augmentation` does.
+
+    Parameters
+    ----------
+    images
+        (N, 3, H, W) uint8 RGB, on the device that computes.
+    keypoints
+        (N, 21, 2) stored px, on the CPU; NaN where unlabelled.
+    size
+        Side of the result.
+    augmentation
+        How far they may change.
+    draw
+        Random numbers, on the CPU.
+    box_factor
+        Of :func:`~handbench.models.augment.fit_matrix`.
+    normalisation, out
+        Of :func:`~handbench.models.pixels.make_pixels`.
+
+    Returns
+    -------
+    pixels (N, 3, size, size) float32 and keypoints (N, 21, 2) float32 px of them, on the device,
+    and the affine part of the change, (N, 3, 3) float64 stored px → px, on the CPU.
+    """
+    count, _, height, width = images.shape
+    matrices = sample_matrices(
+        count, (height, width), size, augmentation, draw, box_factor=box_factor
+    )
+    points = transform_points(matrices, keypoints.double()).float()
+    points = points.to(images.device, non_blocking=True)
+    warps = sample_warps(points, size, augmentation, draw)
+    pixels = make_pixels(
+        images,
+        matrices,
+        size,
+        field=None if warps is None else warps.field,
+        colours=sample_colours(count, augmentation, draw),
+        normalisation=normalisation,
+        out=out,
+    )
+    erase_(pixels, sample_erasures(count, size, augmentation, draw), normalisation)
+    return pixels, points if warps is None else warps.points, matrices
 
 
 class Examples:
@@ -99,31 +154,16 @@ class Examples:
             Side of the input in px; the model's by default.
         """
         size = size or self._model.size
-        matrices = sample_matrices(
-            len(images),
-            self._rows.size,
+        self._pixels, moved, _ = augment_images(
+            images.to(self._device, non_blocking=True),
+            self._keypoints[positions],
             size,
             self._augmentation,
             draw,
             box_factor=self._model.box_factor,
-        )
-        points = transform_points(matrices, self._keypoints[positions].double())
-        moved = points.float().to(self._device, non_blocking=True)
-        warps = sample_warps(moved, size, self._augmentation, draw)
-        if warps is not None:
-            moved = warps.points
-        normalisation = self._model.network.normalisation
-        self._pixels = make_pixels(
-            images.to(self._device, non_blocking=True),
-            matrices,
-            size,
-            field=None if warps is None else warps.field,
-            colours=sample_colours(len(images), self._augmentation, draw),
-            normalisation=normalisation,
+            normalisation=self._model.network.normalisation,
             out=self._pixels,
         )
-        erasures = sample_erasures(len(images), size, self._augmentation, draw)
-        erase_(self._pixels, erasures, normalisation)
         if self._targets is not None and (
             len(self._targets) != len(images) or self._targets.shape[-1] * STRIDE != size
         ):

@@ -8,16 +8,13 @@ together is said in :mod:`handbench.models.codecs`.
 from __future__ import annotations
 
 import math
-from typing import Literal, get_args
 
 import torch
 from torch.nn import functional
 
 from handbench.errors import TrainError
 from handbench.heatmaps import REACH, SMALLEST_EXPONENT, Grid, grid_offset, map_size
-
-Decoding = Literal["subpixel", "dark", "dark-blur", "udp", "quarter", "argmax"]
-DECODINGS: tuple[Decoding, ...] = get_args(Decoding)
+from handbench.models.architecture import DECODINGS, Decoding
 
 PATCH_RADIUS = 2
 SMALLEST_SHARE = 1e-4

@@ -14,11 +14,11 @@ import numpy.typing as npt
 import torch
 
 from handbench.errors import TrainError
+from handbench.models.architecture import Decoding
 from handbench.models.augment import fit_matrix, transform_points
 from handbench.models.baseline import Baseline
 from handbench.models.batches import in_order, loader
 from handbench.models.codecs import Codec
-from handbench.models.heatmaps import Decoding
 from handbench.models.pixels import warp_images
 
 

@@ -12,7 +12,6 @@ import csv
 import io
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -25,7 +24,7 @@ from handbench.models.checkpoint import BEST, LAST, read_checkpoint, save_model
 from handbench.models.preparation import Run
 from handbench.models.settings import TrainSettings
 from handbench.models.watching import LOG_COLUMNS
-from handbench.provenance import provenance
+from handbench.provenance import processor_name, provenance
 
 SETTINGS = "settings.json"
 PROVENANCE = "provenance.json"
@@ -76,15 +75,7 @@ def _provenance(run: Run) -> dict[str, Any]:
 
 def device_name(device: torch.device) -> str:
     """Name of the GPU, else of the processor as far as the system tells it."""
-    import platform
-
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else processor_name()
 
 
 def restore(run: Run) -> None:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from handbench.errors import PredictionsError
 from handbench.predictions.record import Predictions
-from handbench.predictions.run import hand_columns, model_block
+from handbench.predictions.run import hand_columns, input_block, model_block
 from handbench.predictors.boxes import Box, BoxFile, hand_box
 from handbench.predictors.crops import DEFAULT_PADDING, cut_for, move
 from handbench.predictors.interface import Hand, Predictor
@@ -137,16 +137,14 @@ def predict_pictures(
         id=np.array([hand.id for hand in hands]),
         **hand_columns([hand.hand for hand in hands]),
         frame_3d=str(getattr(model, "frame_3d", "camera")),
-        input={
-            "box": box,
-            "padding": round(
-                (1.0 if box == "image" else padding) * getattr(model, "box_factor", 1.0), 6
-            ),
-            "image": "source",
-            "tta": "flip" if getattr(model, "flip_test", False) else "none",
-            **({} if detector is None else {"detector": detector.name}),
-            **run.timing.summary(),
-        },
+        input=input_block(
+            model,
+            {"box": box, "padding": 1.0 if box == "image" else padding, "image": "source"},
+            {
+                **({} if detector is None else {"detector": detector.name}),
+                **run.timing.summary(),
+            },
+        ),
         gt_used=("box",) if boxes is not None else (),
     )
     return PicturesSeen(predictions, hands, run.left_out)

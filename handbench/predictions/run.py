@@ -20,8 +20,8 @@ from handbench.predictors.timing import Timing, summarise
 from handbench.predictors.views import BOX_WORDS, RowViews
 
 if TYPE_CHECKING:
+    from handbench.models.architecture import Decoding
     from handbench.models.checkpoint import TrainedModel
-    from handbench.models.heatmaps import Decoding
     from handbench.models.inference import Located
     from handbench.predictors.baseline import BaselinePredictor
 
@@ -113,9 +113,6 @@ def predict_split(
             hands += _predict_views(model, views, positions, timing)
             if advance is not None:
                 advance(len(positions))
-        box = views.box
-        seen = views.describe()
-        seen["padding"] = round(seen["padding"] * getattr(model, "box_factor", 1.0), 6)
         return Predictions(
             dataset=file.dataset,
             split=split,
@@ -123,12 +120,8 @@ def predict_split(
             id=views.sample_id,
             **hand_columns(hands),
             frame_3d=str(getattr(model, "frame_3d", "camera")),
-            input={
-                **seen,
-                "tta": "flip" if getattr(model, "flip_test", False) else "none",
-                **timing.summary(),
-            },
-            gt_used=("box",) if box.startswith("gt_") else (),
+            input=input_block(model, views.describe(), timing.summary()),
+            gt_used=("box",) if views.box.startswith("gt_") else (),
         )
 
 
@@ -180,6 +173,26 @@ def hand_columns(hands: Sequence[Hand | None]) -> dict[str, Any]:
 def model_block(model: Predictor) -> dict[str, Any]:
     """What a predictions file says of a model."""
     return {"name": model.name, **model.describe()}
+
+
+def input_block(model: Predictor, seen: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+    """What a predictions file says of a model's input.
+
+    Parameters
+    ----------
+    model
+        Which may look at a part of its crop only, or also at its mirror image.
+    seen
+        Of the crops that it was given: ``box``, ``padding``, ``image`` and so on.
+    more
+        Fields behind these, such as times.
+    """
+    return {
+        **seen,
+        "padding": round(seen["padding"] * getattr(model, "box_factor", 1.0), 6),
+        "tta": "flip" if getattr(model, "flip_test", False) else "none",
+        **more,
+    }
 
 
 def _baseline(
@@ -246,12 +259,10 @@ def _predictions(
         keypoints=keypoints,
         scores=scores,
         score=scores.mean(axis=1),
-        input={
-            "box": box,
-            "padding": round(padding * model.model.box_factor, 6),
-            "image": "stored",
-            "tta": "flip" if model.flip_test else "none",
-            **summarise(found.batch_ms, found.batch_images),
-        },
+        input=input_block(
+            model,
+            {"box": box, "padding": padding, "image": "stored"},
+            summarise(found.batch_ms, found.batch_images),
+        ),
         gt_used=("box",) if box.startswith("gt_") else (),
     )

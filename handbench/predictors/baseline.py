@@ -14,8 +14,8 @@ from handbench.predictors.crops import cut, move
 from handbench.predictors.interface import Hand
 
 if TYPE_CHECKING:
+    from handbench.models.architecture import Decoding
     from handbench.models.checkpoint import TrainedModel
-    from handbench.models.heatmaps import Decoding
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,8 @@ def decode_heatmaps(maps: Floats, spec: OnnxSpec) -> tuple[Floats, Floats]:
     """Peaks of (N, J, h, w) maps, px of the input, and their heights."""
     import torch
 
-    from handbench.models.heatmaps import Decoding, decode
+    from handbench.models.architecture import Decoding
+    from handbench.models.heatmaps import decode
 
     method = cast("Decoding", spec.decoding)
     cells, peaks = decode(torch.from_numpy(maps.astype(np.float32)), method, spec.sigma)

@@ -16,6 +16,7 @@ from typing import Any, Literal, cast, get_args
 from handbench.errors import HandbenchError, PredictorError
 from handbench.files import parse_json, read_json
 from handbench.hand import NATIVE_ORDERS, NUM_JOINTS, check_permutation
+from handbench.models.architecture import DECODINGS
 
 SPEC_VERSION = 1
 METADATA_KEY = "handbench"
@@ -270,7 +271,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "unit": get_args(Unit),
     "third": ("", "score", "z"),
     "score": get_args(ScoreRule),
-    "decoding": ("subpixel", "dark", "dark-blur", "udp", "quarter", "argmax"),
+    "decoding": DECODINGS,
     "grid": get_args(Grid),
 }
 _NUMBERS = ("split", "sigma", "box_factor", "padding")

@@ -10,8 +10,8 @@ from handbench.predictors.callables import is_function_name, open_function
 from handbench.predictors.interface import Predictor
 
 if TYPE_CHECKING:
+    from handbench.models.architecture import Decoding
     from handbench.models.checkpoint import TrainedModel
-    from handbench.models.heatmaps import Decoding
 
 MODEL_WORDS = (
     "a run directory, a checkpoint, `untrained`, FILE.onnx, FILE.pt2, `mediapipe`, "

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from handbench import __version__
+from handbench.camera import box_corners
 from handbench.drawing import Picture, draw_hand, draw_outline
 from handbench.files import to_json
 from handbench.hand import FINGERS, JOINT_NAMES, finger_of
@@ -128,9 +129,7 @@ def _drawn(answer: Answer) -> Picture:
         return (np.asarray(points, np.float64) + 0.5) * scales - 0.5  # centres are at integers
 
     if answer.box is not None:
-        x, y, width, height = answer.box
-        corners = [(x, y), (x + width, y), (x + width, y + height), (x, y + height)]
-        picture = draw_outline(picture, moved(corners))
+        picture = draw_outline(picture, moved(box_corners(answer.box)))
     if answer.hand is not None:
         picture = draw_hand(picture, moved(answer.hand.keypoints))
     return picture

@@ -15,10 +15,9 @@ from generators.tiny_hdf5 import write_tiny
 from handbench.cli import cli
 from handbench.cli.export import onnx, torch
 from handbench.cli.predict import predict
-from handbench.models.architecture import CODEC_GRIDS
+from handbench.models.architecture import CODEC_GRIDS, DECODINGS
 from handbench.models.checkpoint import TrainedModel, new_network, save_model
 from handbench.models.codecs import make_codec
-from handbench.models.heatmaps import DECODINGS
 from handbench.predictors import opening
 from handbench.predictors.callables import open_function
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from handbench.errors import PredictorError
-from handbench.models.heatmaps import DECODINGS
+from handbench.models.architecture import DECODINGS
 from handbench.predictors.onnx_spec import OnnxSpec, Tensor, read_spec, sidecar_of
 
 FLOAT = "tensor(float)"
