@@ -6,6 +6,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+BEST = "best.pt"
+"""The weights in the folder of a run: one that has them can be run."""
+
 
 @dataclass(frozen=True)
 class Home:
@@ -42,6 +45,10 @@ class Home:
     def runs(self) -> Path:
         """Folder of training runs."""
         return self.root / "runs"
+
+    def trained(self) -> list[Path]:
+        """Folders of the training runs that have weights."""
+        return [best.parent for best in self.runs.glob(f"*/{BEST}")]
 
     def model(self, name: str) -> str:
         """A run that is not below the current folder, looked up here; any other word as it is."""

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from handbench.predictors.latency import time_calls
+
 SIZE, DEPTH, BATCH = 128, 18, 16
 """Input px, layers of the ResNet and images a step: a training that a laptop can do."""
 HANDS = 48
 """Synthetic annotations; each has four pictures."""
-LEAST = 3
-"""Repetitions of the slowest part."""
 SCORED = 10_000
 """Hands whose errors are scored."""
 
@@ -80,15 +79,9 @@ def measure_parts(folder: Path, seconds: float, device: str) -> list[Part]:
 
 
 def _timed(what: str, work: Callable[[], object], count: int, unit: str, seconds: float) -> Part:
-    work()  # memory is fetched and caches are filled
-    times: list[float] = []
-    end = time.perf_counter() + seconds
-    while len(times) < LEAST or time.perf_counter() < end:
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    median = sorted(times)[len(times) // 2]
-    return Part(what, round(1000 * median, 3), round(count / median, 1), unit, len(times))
+    times = time_calls(work, seconds, warm_up=1)
+    median_ms = sorted(times)[len(times) // 2]
+    return Part(what, round(median_ms, 3), round(1000 * count / median_ms, 1), unit, len(times))
 
 
 def _converting(folder: Path) -> tuple[Callable[[], object], int]:
@@ -105,15 +98,13 @@ def _converting(folder: Path) -> tuple[Callable[[], object], int]:
 
 
 def _loading(data: Path) -> tuple[Callable[[], object], int]:
+    from handbench.models.batches import in_order
     from handbench.models.rows import HandRows
 
     rows = HandRows([(data, "train", None)])
-    batches = [
-        list(range(start, min(start + BATCH, len(rows)))) for start in range(0, len(rows), BATCH)
-    ]
 
     def work() -> None:
-        for batch in batches:
+        for batch in in_order(len(rows), BATCH):
             rows[batch]
 
     return work, len(rows)

@@ -137,7 +137,7 @@ def _home(home: Home) -> dict[str, Any]:
         "free_gb": round(free, 1),
         "from": "HANDBENCH_HOME" if _is_named(root) else "default or --home",
         "datasets": len(list((root / "datasets").glob("*.h5"))),
-        "runs": len(list(home.runs.glob("*/best.pt"))),
+        "runs": len(home.trained()),
     }
 
 

@@ -15,6 +15,7 @@ import torch
 from handbench.errors import TrainError
 from handbench.files import atomic_path
 from handbench.hand import NUM_JOINTS
+from handbench.home import BEST
 from handbench.models.architecture import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -27,7 +28,6 @@ from handbench.models.codecs import Codec, Unbiased, make_codec
 FORMAT_VERSION = 2
 """Version 2 added codec, normalisation and box factor; files of version 1 are read as the unbiased
 codec with ImageNet's numbers on RGB, which is all there was."""
-BEST = "best.pt"
 LAST = "last.pt"
 _VERSION_1: dict[str, Any] = {
     "codec": "unbiased",

@@ -24,9 +24,10 @@ from handbench import __version__
 from handbench.errors import MissingExtraError, TrainError
 from handbench.files import atomic_path, sha256_file
 from handbench.hand import JOINT_NAMES
+from handbench.home import BEST
 from handbench.models.architecture import Decoding
 from handbench.models.baseline import count_parameters
-from handbench.models.checkpoint import BEST, TrainedModel, load_model
+from handbench.models.checkpoint import TrainedModel, load_model
 
 METADATA_KEY = "handbench"
 """Of the ONNX file's metadata and of the program's extra files (with ``.json``): a JSON text."""

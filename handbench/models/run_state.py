@@ -18,9 +18,10 @@ import torch
 
 from handbench.errors import HandbenchError, TrainError
 from handbench.files import describe_names, to_json, write_bytes, write_json, write_text
+from handbench.home import BEST
 from handbench.models.averaging import average_over_processes
 from handbench.models.baseline import count_parameters
-from handbench.models.checkpoint import BEST, LAST, read_checkpoint, save_model
+from handbench.models.checkpoint import LAST, read_checkpoint, save_model
 from handbench.models.preparation import Run
 from handbench.models.settings import TrainSettings
 from handbench.models.watching import LOG_COLUMNS

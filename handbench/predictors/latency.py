@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,8 +14,35 @@ import numpy as np
 from handbench.predictors.interface import Predictor
 
 WARM_UP = 2
-"""Calls before the clock counts: memory is fetched and kernels are chosen in the first."""
+LEAST_CALLS = 3
 MOST_CALLS = 1000
+
+
+def time_calls(
+    call: Callable[[], object], seconds: float, *, warm_up: int, most: float = math.inf
+) -> list[float]:
+    """Milliseconds of each of many calls, at least :data:`LEAST_CALLS` of them.
+
+    Parameters
+    ----------
+    call
+        What is timed.
+    seconds
+        How long it is repeated.
+    warm_up
+        Calls before the clock counts: memory is fetched and kernels are chosen in the first.
+    most
+        Calls after which it ends in any case.
+    """
+    for _ in range(warm_up):
+        call()
+    times: list[float] = []
+    end = time.perf_counter() + seconds
+    while len(times) < LEAST_CALLS or (time.perf_counter() < end and len(times) < most):
+        start = time.perf_counter()
+        call()
+        times.append(1000 * (time.perf_counter() - start))
+    return times
 
 
 @dataclass(frozen=True)
@@ -67,14 +96,8 @@ def measure_latency(
     found = []
     for batch in batches:
         images = list(rng.integers(0, 256, (batch, size, size, 3), dtype=np.uint8))
-        for _ in range(WARM_UP):
-            predictor(images)
-        times: list[float] = []
-        end = time.perf_counter() + seconds
-        while len(times) < 3 or (time.perf_counter() < end and len(times) < MOST_CALLS):
-            start = time.perf_counter()
-            predictor(images)
-            times.append(1000 * (time.perf_counter() - start))
+        call = functools.partial(predictor, images)
+        times = time_calls(call, seconds, warm_up=WARM_UP, most=MOST_CALLS)
         median = float(np.median(times))
         found.append(
             Latency(

@@ -148,15 +148,22 @@ def rgb_pixels(picture: PillowImage) -> npt.NDArray[np.uint8]:
     -------
     (H, W, 3) uint8.
     """
-    from PIL import Image, ImageOps
+    from PIL import ImageOps
 
     upright = ImageOps.exif_transpose(picture)
     if upright.mode == "F" or upright.mode.startswith("I"):
         return _eight_bits(np.asarray(upright))
-    if upright.has_transparency_data:
-        layer = upright.convert("RGBA")
-        upright = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
-    return np.array(upright.convert("RGB"))
+    return np.array(on_white(upright))
+
+
+def on_white(picture: PillowImage) -> PillowImage:
+    """RGB of a picture of eight bits a channel, its transparent places white."""
+    from PIL import Image
+
+    if picture.has_transparency_data:
+        layer = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+    return picture.convert("RGB")
 
 
 def _eight_bits(grey: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:

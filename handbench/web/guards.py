@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from handbench.predictors.pictures import on_white
 from handbench.web.limits import Limits, in_words
 from handbench.web.problems import Problem
 
@@ -268,8 +269,4 @@ def _rgb(picture: Picture) -> Picture:
     if picture.mode.startswith("I"):  # 16-bit grey, which `convert` would cut off at 255
         grey = np.right_shift(np.asarray(picture), 8).astype(np.uint8)
         return Image.fromarray(grey).convert("RGB")
-    if "transparency" in picture.info or picture.mode in ("RGBA", "LA", "PA", "La", "RGBa"):
-        layer = picture.convert("RGBA")
-        white = Image.new("RGBA", layer.size, (255, 255, 255, 255))
-        return Image.alpha_composite(white, layer).convert("RGB")
-    return picture.convert("RGB")
+    return on_white(picture)

@@ -13,11 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from handbench.errors import HandbenchError
-from handbench.home import Home
+from handbench.home import BEST, Home
 from handbench.predictors.crops import DEFAULT_PADDING, predict_in_box
 from handbench.predictors.interface import Hand, Predictor
-
-_BEST = "best.pt"
 
 
 @dataclass(frozen=True)
@@ -116,5 +114,4 @@ def warm_up(models: Mapping[str, LoadedModel]) -> None:
 
 def newest_run(home: Home) -> Path | None:
     """The run in the home folder whose weights were written last; None if there is none."""
-    found = sorted((best.stat().st_mtime, best.parent) for best in home.runs.glob(f"*/{_BEST}"))
-    return found[-1][1] if found else None
+    return max(home.trained(), key=lambda run: (run / BEST).stat().st_mtime, default=None)

@@ -10,6 +10,7 @@ from generators.small_network import small_network
 from handbench.cli import bench_parts, cli
 from handbench.errors import HandbenchError, MissingExtraError, TrainError
 from handbench.models import export
+from handbench.predictors import latency
 
 
 def run(*words: str) -> str:
@@ -23,7 +24,7 @@ def test_every_part_of_the_road_is_measured(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(bench_parts, "SIZE", 32)
     monkeypatch.setattr(bench_parts, "BATCH", 4)
     monkeypatch.setattr(bench_parts, "SCORED", 50)
-    monkeypatch.setattr(bench_parts, "LEAST", 1)
+    monkeypatch.setattr(latency, "LEAST_CALLS", 1)
     with small_network():
         said = run("--device", "cpu")
     lines = said.splitlines()

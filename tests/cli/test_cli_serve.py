@@ -12,7 +12,8 @@ from click.testing import CliRunner, Result
 
 from handbench.cli import cli
 from handbench.errors import HandbenchError, MissingExtraError
-from handbench.models.checkpoint import BEST, save_model, untrained_model
+from handbench.home import BEST
+from handbench.models.checkpoint import save_model, untrained_model
 from handbench.web.server import Server
 
 
