@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from handbench.errors import TrainError
 from handbench.models.settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ class _Part:
 
 def check_test(data: Sequence[Path]) -> None:
     """Raise :class:`TrainError` before a run if no file has a split to test on."""
-    from handbench.errors import TrainError
     from handbench.hdf5.reader import HandFile
 
     for path in data:
@@ -75,6 +75,11 @@ def write_card(run: Path, *, test: bool) -> str:
         for part in _parts(settings, test)
         for results in _score(run, settings, part)
     ]
+    if not scored:
+        raise TrainError(
+            "nothing was held out to score; a split test is scored by  handbench train baseline "
+            f"--resume --out {run} --test"
+        )
     # The split test comes first where it is asked for, and the first protocol.
     (part, shown), others = scored[0], scored[1:]
     for number, (_, results) in enumerate(others):

@@ -59,6 +59,8 @@ class Augmentation:
         as a share of a quarter of the side.
     fingers
         Largest turn of a single finger about its first joint in degrees; its length changes too.
+    mix
+        Share of images that get fingers of another one (:mod:`handbench.models.finger_mix`).
     """
 
     flip: float = 0.0
@@ -75,6 +77,7 @@ class Augmentation:
     stretch: float = 0.0
     bend: float = 0.0
     fingers: float = 0.0
+    mix: float = 0.0
 
     @classmethod
     def of(cls, settings: TrainSettings) -> Augmentation:
@@ -202,6 +205,10 @@ class ColourChanges:
 
     matrices: torch.Tensor
     pivots: torch.Tensor
+
+    def of(self, rows: torch.Tensor) -> ColourChanges:
+        """Those of some images, by their positions."""
+        return ColourChanges(self.matrices[rows], self.pivots[rows])
 
 
 def sample_colours(

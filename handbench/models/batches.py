@@ -182,13 +182,14 @@ def training_and_validation(
     val_blocks: int,
     *,
     least: float | None = None,
-) -> tuple[HandRows, HandRows]:
-    """Images and labels of the rows that :func:`part_rows` chooses.
+) -> tuple[HandRows, HandRows | None]:
+    """Images and labels of the rows that :func:`part_rows` chooses; None without validation.
 
     `least` is that of :class:`~handbench.models.rows.HandRows`.
     """
     training, validation = part_rows(data, split_train, split_val, val_fraction, val_blocks)
-    return HandRows(training, least=least), HandRows(validation, least=least)
+    held = HandRows(validation, least=least) if validation else None
+    return HandRows(training, least=least), held
 
 
 def part_rows(
@@ -197,7 +198,8 @@ def part_rows(
     """Rows to train on and rows to validate on, of one or several files.
 
     A file whose split `split_val` is labelled validates on that; of any other file, a part of
-    `split_train` is held out (:func:`held_out`). Images without any labelled joint are left out.
+    `split_train` is held out (:func:`held_out`), none with a fraction of 0. Images without any
+    labelled joint are left out.
 
     Raises
     ------
@@ -225,6 +227,9 @@ def part_rows(
                     training.append((path, split_train, rows))
                     validation.append((path, split_val, other))
                     continue
+            if not val_fraction:
+                training.append((path, split_train, rows))
+                continue
             chosen = held_out(unit_ids(file[split_train], val_blocks)[rows], val_fraction)
             training.append((path, split_train, rows[~chosen]))
             validation.append((path, split_train, rows[chosen]))

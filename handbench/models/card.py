@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ def read_log(run: Path) -> list[Row]:
     """Rows of a run directory's log, one an epoch; none before the first is complete."""
     path = Path(run) / LOG_JSON
     try:
-        return [orjson.loads(line) for line in path.read_bytes().splitlines()]
+        rows = [orjson.loads(line) for line in path.read_bytes().splitlines()]
     except FileNotFoundError:
         return []
     except (OSError, orjson.JSONDecodeError) as error:
@@ -31,6 +32,8 @@ def read_log(run: Path) -> list[Row]:
             f"expected a JSON object a line in {path}, found something else ({error}): the file "
             "was changed; --resume writes it again after the next epoch"
         ) from error
+    # JSON has no NaN: what was not validated is null there.
+    return [{k: math.nan if v is None else v for k, v in row.items()} for row in rows]
 
 
 def is_finished(settings: TrainSettings, rows: list[Row]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,10 +23,12 @@ def draw_curves(
 ) -> None:
     """Draw training loss and validation error, one above the other, with the best epoch marked.
 
+    Without validation there is the loss alone.
+
     Parameters
     ----------
     rows
-        Rows of ``log.csv``: `epoch`, `loss`, `val_epe_px`.
+        Rows of ``log.csv``: `epoch`, `loss`, `val_epe_px`, NaN in all of them without validation.
     path
         PNG to write.
     title
@@ -39,20 +42,18 @@ def draw_curves(
 
     epochs = [row["epoch"] for row in rows]
     errors = [row["val_epe_px"] for row in rows]
-    best = min(range(len(rows)), key=errors.__getitem__)
-    if best_epoch is not None:
-        best = epochs.index(best_epoch)
+    panels = [([row["loss"] for row in rows], LOSS_COLOR, "training loss")]
+    validated = not all(math.isnan(error) for error in errors)
+    if validated:
+        panels.append((errors, ERROR_COLOR, "validation EPE (source px)"))
 
     # The figure is made without pyplot, which would choose a backend and keep global state.
-    figure = Figure(figsize=(7.2, 5.2), dpi=150, layout="constrained")
+    figure = Figure(figsize=(7.2, 0.4 + 2.4 * len(panels)), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
-    upper, lower = figure.subplots(2, 1, sharex=True)
+    column = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     figure.suptitle(title, x=0.01, ha="left", color=INK, fontsize=12, fontweight="bold")
     marker = "o" if len(rows) <= 40 else None
-    for axes, values, color, name in (
-        (upper, [row["loss"] for row in rows], LOSS_COLOR, "training loss"),
-        (lower, errors, ERROR_COLOR, "validation EPE (source px)"),
-    ):
+    for axes, (values, color, name) in zip(column, panels):
         axes.plot(epochs, values, color=color, linewidth=1.8, marker=marker, markersize=3.5)
         axes.set_title(name, loc="left", color=color, fontsize=10)
         _scale(axes, values)
@@ -62,26 +63,35 @@ def draw_curves(
         for side in ("top", "right", "left"):
             axes.spines[side].set_visible(False)
         axes.spines["bottom"].set_color(GRID_COLOR)
-    lower.plot(
-        epochs[best],
-        errors[best],
+    lowest = column[-1]
+    if validated:
+        best = (
+            min(range(len(rows)), key=errors.__getitem__)
+            if best_epoch is None
+            else epochs.index(best_epoch)
+        )
+        _mark(lowest, epochs[best], errors[best])
+    lowest.set_xlabel("epoch", color=INK, fontsize=9)
+    lowest.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
+    lowest.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format="png", facecolor="white")
+
+
+def _mark(axes: Axes, epoch: float, error: float) -> None:
+    """Ring round the best epoch, and its error in words."""
+    axes.plot(
+        epoch,
+        error,
         marker="o",
         markersize=9,
         markerfacecolor="none",
         markeredgecolor=ERROR_COLOR,
         markeredgewidth=1.6,
     )
-    lower.set_title(
-        f"best: {errors[best]:.2f} px after epoch {epochs[best]:g}",
-        loc="right",
-        color=INK,
-        fontsize=9,
+    axes.set_title(
+        f"best: {error:.2f} px after epoch {epoch:g}", loc="right", color=INK, fontsize=9
     )
-    lower.set_xlabel("epoch", color=INK, fontsize=9)
-    lower.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
-    lower.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png", facecolor="white")
 
 
 def _scale(axes: Axes, values: Sequence[float]) -> None:

@@ -15,6 +15,7 @@ from handbench.models.augment import (
     transform_points,
 )
 from handbench.models.checkpoint import TrainedModel
+from handbench.models.finger_mix import finger_masks, sample_mix
 from handbench.models.pixels import erase_, make_pixels
 from handbench.models.rows import HandRows
 from handbench.models.settings import TrainSettings
@@ -82,18 +83,33 @@ def augment_images(
     matrices = sample_matrices(
         count, (height, width), size, augmentation, draw, box_factor=box_factor
     )
-    points = transform_points(matrices, keypoints.double()).float()
+    mix = sample_mix(keypoints, matrices, augmentation, draw)
+    points = transform_points(matrices, keypoints.double()).float() if mix is None else mix.points
     points = points.to(images.device, non_blocking=True)
     warps = sample_warps(points, size, augmentation, draw)
+    field = None if warps is None else warps.field
+    colours = sample_colours(count, augmentation, draw)
     pixels = make_pixels(
         images,
         matrices,
         size,
-        field=None if warps is None else warps.field,
-        colours=sample_colours(count, augmentation, draw),
+        field=field,
+        colours=colours,
         normalisation=normalisation,
         out=out,
     )
+    if mix is not None:
+        rows = mix.rows.to(images.device)
+        others = make_pixels(
+            images[mix.partners.to(images.device)],
+            mix.matrices,
+            size,
+            field=None if field is None else field[rows],
+            colours=None if colours is None else colours.of(mix.rows),
+            normalisation=normalisation,
+        )
+        masks = finger_masks(mix, size, images.device, field)
+        pixels[rows] = torch.lerp(pixels[rows], others, masks)
     erase_(pixels, sample_erasures(count, size, augmentation, draw), normalisation)
     return pixels, points if warps is None else warps.points, matrices
 

@@ -6,6 +6,7 @@ import dataclasses
 import inspect
 import os
 import shutil
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -70,6 +71,12 @@ class Run:
         What computes: `model.network`, wrapped for several processes or compiled.
     data
         Fingerprints of the labels.
+    validation
+        None where everything is trained on.
+    best
+        A copy of the best model so far, if it is not on disk yet.
+    saved
+        When the run was last saved, by :func:`time.perf_counter`.
     parts
         In which a step is computed, over all processes.
     """
@@ -80,7 +87,7 @@ class Run:
     precision: str
     workers: int
     training: HandRows
-    validation: HandRows
+    validation: HandRows | None
     order: BatchParts
     batches: Iterable[tuple[torch.Tensor, torch.Tensor]]
     steps: int
@@ -93,6 +100,8 @@ class Run:
     data: list[dict[str, Any]]
     parts: int
     log: list[Row] = field(default_factory=list)
+    best: TrainedModel | None = None
+    saved: float = field(default_factory=time.perf_counter)
     position: Position = field(default_factory=Position)
 
     @property
@@ -132,9 +141,13 @@ def prepare(settings: TrainSettings, processes: Processes, device: torch.device)
         settings.val_blocks,
         least=None if settings.size is None else settings.size / settings.box_factor,
     )
-    keep_in_memory(
-        (training, validation), settings.cache, workers=workers, processes=processes.on_machine
-    )
+    if validation is None and settings.patience is not None:
+        raise TrainError(
+            "--patience waits for a better validation score, and --val-fraction 0 leaves no image "
+            "to validate on: leave one of them away"
+        )
+    sets = (training,) if validation is None else (training, validation)
+    keep_in_memory(sets, settings.cache, workers=workers, processes=processes.on_machine)
     if len(training) < settings.batch_size:
         raise TrainError(
             f"a batch of {settings.batch_size} images needs at least as many to train on, found "

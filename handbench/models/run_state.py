@@ -11,6 +11,7 @@ import contextlib
 import csv
 import io
 import os
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -69,7 +70,7 @@ def _provenance(run: Run) -> dict[str, Any]:
         "processes": run.processes.count,
         "threads": torch.get_num_threads(),
         "parameters": count_parameters(run.model.network),
-        "images": {"training": len(run.training), "validation": len(run.validation)},
+        "images": {"training": len(run.training), "validation": len(run.validation or ())},
         "data": run.data,
     }
 
@@ -156,15 +157,24 @@ def _saved(run: Run) -> dict[str, Any]:
 
 
 def save(run: Run) -> None:
-    """Write ``last.pt``; all processes take part, process 0 writes."""
+    """Write what is new in ``best.pt`` and the log, then ``last.pt``, which makes it count.
+
+    All processes take part, process 0 writes.
+    """
     average = run.average.network if run.average is not None else None
     average_over_processes(run.processes, run.model.network, average)
     position = run.position
     losses = torch.stack(position.losses) if position.losses else torch.empty(0)
     run.processes.average_([losses] if position.losses else [])
     position.losses = list(losses)
+    best, run.best, run.saved = run.best, None, time.perf_counter()
     if not run.processes.is_first:
         return
+    if best is not None:
+        with one_sentence(run):
+            save_model(run.settings.out / BEST, best)
+    if run.log:
+        _save_log(run)
     state = {
         "settings": run.settings.to_dict(),
         "data": run.data,
@@ -181,17 +191,8 @@ def save(run: Run) -> None:
         save_model(run.settings.out / LAST, run.model, state)
 
 
-def save_best(run: Run) -> None:
-    """Write ``best.pt``: the model that was just validated."""
-    if run.processes.is_first:
-        with one_sentence(run):
-            save_model(run.settings.out / BEST, run.judged)
-
-
-def save_log(run: Run) -> None:
+def _save_log(run: Run) -> None:
     """Write ``log.csv`` and ``log.jsonl`` anew, so that no row is there twice after a restart."""
-    if not run.processes.is_first:
-        return
     lines = io.StringIO()
     table = csv.DictWriter(lines, LOG_COLUMNS, lineterminator="\n")
     table.writeheader()

@@ -75,6 +75,7 @@ EARLIER: dict[str, Any] = {
     "stretch": 0.0,
     "bend": 0.0,
     "fingers": 0.0,
+    "mix": 0.0,
     "early_size": None,
     "early_share": 0.4,
     "cache": "auto",
@@ -118,7 +119,11 @@ class TrainSettings:
         default="val", metadata=_help("split to validate on; held out of the other if absent")
     )
     val_fraction: float = field(
-        default=0.05, metadata=_help("share held out where there is no validation split")
+        default=0.05,
+        metadata=_help(
+            "share held out where there is no validation split; 0 trains on everything and keeps "
+            "the last weights"
+        ),
     )
     val_blocks: int = field(
         default=20, metadata=_help("where a file has no ids: cut it into so many runs of rows")
@@ -267,6 +272,10 @@ class TrainSettings:
         default=0.0,
         metadata=_help("largest turn of single fingers in degrees; their lengths change too"),
     )
+    mix: float = field(
+        default=0.0,
+        metadata=_help("share of images that get one to three fingers of another of their batch"),
+    )
 
     device: str = field(default="auto", metadata=_help("where to compute", choices=DEVICES))
     precision: str = field(
@@ -325,14 +334,12 @@ class TrainSettings:
         for name in (
             "val_fraction", "warmup", "first_drop", "second_drop", "flip", "scale", "shift",
             "colour", "rotation_share", "shift_share", "tint", "grey", "erase", "stretch", "bend",
-            "early_share",
+            "mix", "early_share",
         ):  # fmt: skip
             if not 0 <= getattr(self, name) <= 1:
                 raise TrainError(f"{option(name)} is a share 0 to 1, found {getattr(self, name)}")
-        if self.val_fraction in (0, 1):
-            raise TrainError(
-                f"--val-fraction must leave something on both sides, found {self.val_fraction}"
-            )
+        if self.val_fraction == 1:
+            raise TrainError("--val-fraction must leave something to train on, found 1")
         for side in (self.size, self.early_size):
             if side is not None:
                 check_input_size(side)

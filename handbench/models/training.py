@@ -21,8 +21,10 @@ The same program runs alone and as one of several processes under ``torchrun``.
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import itertools
+import math
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -56,6 +58,10 @@ from handbench.models.watching import Tracker, epoch_line, time_left
 CHECK_STEPS = 20
 """Looking at the loss makes a GPU wait, and asking the other processes takes time; a CPU has done
 its work when a step ends."""
+
+SAVE_PAUSE_S = 30.0
+"""Epochs that end sooner after the last save are not saved: a few hundred photos are seen in
+seconds, and writing half a gigabyte after each pass would take a third of the time."""
 
 
 def train(
@@ -120,6 +126,7 @@ def _train(
     _introduce(run, last, say)
     stepper = Stepper(run)
     seconds: list[float] = []
+    pause = min(SAVE_PAUSE_S, 60 * settings.save_minutes)
     tracker = Tracker(settings, first * run.steps + position.step, active=run.processes.is_first)
     with contextlib.closing(tracker), interruption.listening() as asked:
         for epoch in range(first, last):
@@ -130,14 +137,21 @@ def _train(
                 )
                 break
             row, result = _epoch(run, stepper, tracker, asked, progress=progress)
-            better = is_better(row, run.log, settings.select)
+            if is_better(row, run.log, settings.select):
+                run.best = dataclasses.replace(
+                    run.judged, network=copy.deepcopy(run.judged.network)
+                )
             run.log.append(row)
             run.position = Position(epoch=epoch + 1)
-            sheet = _save_epoch(run, result, better=better)
+            sheet = _draw_sheet(run, result)
+            over = out_of_patience(run.log, settings.select, settings.patience)
+            number, due = run.processes.largest([asked.signal, _since_save(run) >= pause])
+            if number or due or over or epoch in (first, last - 1):
+                _save_epoch(run)
             tracker.epoch((epoch + 1) * run.steps, row, sheet)
             seconds.append(row["seconds"])
             say(epoch_line(row, settings.epochs, time_left(seconds, last - epoch - 1)))
-            _end_if_asked(run, run.processes.largest([asked.signal])[0])
+            _end_if_asked(run, number)
 
 
 def _introduce(run: Run, last: int, say: Callable[[str], object]) -> None:
@@ -146,7 +160,7 @@ def _introduce(run: Run, last: int, say: Callable[[str], object]) -> None:
     say(
         f"{run.model.name}: {count_parameters(run.model.network) / 1e6:.1f} M parameters, input "
         f"{run.model.size}×{run.model.size} px, {len(run.training):,} training and "
-        f"{len(run.validation):,} validation images, {run.device.type} in {run.precision}"
+        f"{len(run.validation or ()):,} validation images, {run.device.type} in {run.precision}"
         f"{several}, {run.workers} workers"
     )
     if position.step:
@@ -161,7 +175,7 @@ def _introduce(run: Run, last: int, say: Callable[[str], object]) -> None:
 
 def _epoch(
     run: Run, stepper: Stepper, tracker: Tracker, asked: Asked, *, progress: bool
-) -> tuple[Row, Validation]:
+) -> tuple[Row, Validation | None]:
     """Finish the epoch that the run is in and validate; return its row of the log."""
     rate = _train_epoch(run, stepper, tracker, asked, progress=progress)
     position = run.position
@@ -172,8 +186,8 @@ def _epoch(
     row: Row = {
         "epoch": position.epoch + 1,
         "loss": float(loss),
-        "val_epe_px": result.epe_px,
-        "val_auc_0_30px": result.auc,
+        "val_epe_px": math.nan if result is None else result.epe_px,
+        "val_auc_0_30px": math.nan if result is None else result.auc,
         "lr": rate,
         "seconds": position.seconds + time.perf_counter() - start,
         "samples_per_s": run.steps * run.settings.batch_size / position.seconds,
@@ -192,8 +206,8 @@ def _train_epoch(
     run.model.network.train()
     every = 1 if run.device.type == "cpu" else CHECK_STEPS
     recent: list[list[Part]] = []
-    rate, saved = 0.0, time.perf_counter()
-    begun, before = saved, position.seconds
+    rate = 0.0
+    begun, before = time.perf_counter(), position.seconds
     with (
         torch.backends.cudnn.flags(enabled=True, benchmark=True),
         tqdm(
@@ -215,7 +229,7 @@ def _train_epoch(
             if len(recent) < every and position.step < run.steps:
                 continue
             losses = torch.stack(position.losses[-len(recent) :]).cpu()
-            due = time.perf_counter() - saved >= 60 * settings.save_minutes
+            due = _since_save(run) >= 60 * settings.save_minutes
             bad, number, due_anywhere = run.processes.largest(
                 [not losses.isfinite().all(), asked.signal, due]
             )
@@ -227,7 +241,6 @@ def _train_epoch(
                 continue  # the end of the epoch saves
             if number or due_anywhere:
                 run_state.save(run)
-                saved = time.perf_counter()
             _end_if_asked(run, number)
     return rate
 
@@ -253,25 +266,31 @@ def _refuse_losses(run: Run, losses: torch.Tensor, recent: list[list[Part]]) -> 
     )
 
 
-def _save_epoch(run: Run, result: Validation, *, better: bool) -> Path | None:
-    """Write everything after an epoch; ``last.pt`` comes last and makes the epoch count."""
+def _since_save(run: Run) -> float:
+    """Seconds."""
+    return time.perf_counter() - run.saved
+
+
+def _draw_sheet(run: Run, result: Validation | None) -> Path | None:
     settings, epoch = run.settings, run.position.epoch
-    sheet = None
-    if better:
-        run_state.save_best(run)
-    run_state.save_log(run)
+    wanted = settings.sheet and gets_a_sheet(epoch, settings.epochs)
+    if result is None or not wanted or not run.processes.is_first:
+        return None
+    with run_state.one_sentence(run):
+        return draw_sheet(run, result, epoch)
+
+
+def _save_epoch(run: Run) -> None:
+    """Write everything up to the end of an epoch; ``last.pt`` comes last and makes it count."""
     if run.processes.is_first:
         with run_state.one_sentence(run):
             draw_curves(
                 run.log,
-                settings.out / "curves.png",
+                run.settings.out / "curves.png",
                 f"{run.model.name}: {', '.join(run.training.names)}",
-                best_epoch(run.log, settings.select),
+                best_epoch(run.log, run.settings.select),
             )
-            if settings.sheet and gets_a_sheet(epoch, settings.epochs):
-                sheet = draw_sheet(run, result, epoch)
     run_state.save(run)
-    return sheet
 
 
 def _end_if_asked(run: Run, number: int) -> None:

@@ -31,6 +31,8 @@ class Validation:
 
     Attributes
     ----------
+    rows
+        The images.
     epe_px, auc
         Mean error, and area under the PCK curve from 0 to 30 px, in source pixels.
     keypoints
@@ -39,6 +41,7 @@ class Validation:
         (N, 21) float64 source px, NaN where unlabelled.
     """
 
+    rows: HandRows
     epe_px: float
     auc: float
     keypoints: npt.NDArray[np.float64]
@@ -59,11 +62,16 @@ class _Chosen:
         return self._rows[[self._positions[position] for position in positions]]
 
 
-def validate(run: Run) -> Validation:
-    """Validate the run's model; every process takes its share and gets the whole result."""
-    model, settings, rows = run.judged, run.settings, run.validation
+def validate(run: Run) -> Validation | None:
+    """Validate the run's model; every process takes its share and gets the whole result.
+
+    A run that trains on everything has None.
+    """
     average = None if run.average is None else run.average.network
     average_over_processes(run.processes, run.model.network, average)
+    model, settings, rows = run.judged, run.settings, run.validation
+    if rows is None:
+        return None
     positions = run.processes.share(len(rows))
     found = locate(
         model.network,
@@ -84,18 +92,19 @@ def validate(run: Run) -> Validation:
     errors = keypoint_errors(
         labels.to_source(keypoints), labels.to_source(labels.keypoints), labels.valid
     )
-    return Validation(epe(errors), auc(errors, 0.0, AUC_LIMIT_PX), keypoints, errors)
+    return Validation(rows, epe(errors), auc(errors, 0.0, AUC_LIMIT_PX), keypoints, errors)
 
 
 def is_better(row: Row, rows: Sequence[Row], select: str) -> bool:
     """Whether an epoch beats all of `rows` by the score that selects."""
-    return not rows or goodness(row, select) > max(goodness(other, select) for other in rows)
+    return best_epoch([*rows, row], select) > len(rows)
 
 
 def best_epoch(rows: Sequence[Row], select: str) -> int:
-    """Number (from 1) of the best epoch; the earliest among equals."""
+    """Number (from 1) of the best epoch: the earliest among equals, the last without scores."""
     scores = [goodness(row, select) for row in rows]
-    return scores.index(max(scores)) + 1
+    best = max(scores)
+    return scores.index(best) + 1 if np.isfinite(best) else len(scores)
 
 
 def goodness(row: Row, select: str) -> float:
@@ -126,7 +135,7 @@ def draw_sheet(run: Run, result: Validation, epoch: int) -> Path:
     -------
     The JPEG, ``val/epoch-010.jpg`` in the run directory.
     """
-    rows = run.validation
+    rows = result.rows
     count = min(run.settings.sheet, len(rows))
     chosen = np.linspace(0, len(rows) - 1, count).round().astype(int).tolist()
     images = rows[chosen][0].permute(0, 2, 3, 1).numpy()

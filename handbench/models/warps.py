@@ -90,8 +90,8 @@ def sample_warps(
     factors = torch.exp(((SHORTER + LONGER) * lengths - SHORTER) * largest).where(moved, 1.0)
 
     before = points.float()
-    places = _places(size, device).expand(count, -1, -1)
-    side = math.isqrt(places.shape[1])
+    where = places(size, device).expand(count, -1, -1)
+    side = math.isqrt(where.shape[1])
     bend = functional.interpolate(
         nodes.to(device) * size / 4, size=(side, side), mode="bicubic", align_corners=True
     ).permute(0, 2, 3, 1)
@@ -100,7 +100,7 @@ def sample_warps(
     if augmentation.fingers:
         linear, whole = _finger_maps(before, turns.to(device), factors.to(device))
         after = _move_fingers(before, linear)
-        field = field + _finger_field(before, after, linear, whole, places + field)
+        field = field + _finger_field(before, after, linear, whole, where + field)
     target, after = after, after.clone()
     for _ in range(STEPS):
         after = target - _at(bend, after, size)
@@ -114,7 +114,7 @@ def full_field(field: torch.Tensor, size: int) -> torch.Tensor:
     ).permute(0, 2, 3, 1)
 
 
-def _places(size: int, device: torch.device) -> torch.Tensor:
+def places(size: int, device: torch.device) -> torch.Tensor:
     """(1, h·w, 2) px where fields are computed: the middles of COARSE × COARSE pixels."""
     steps = (torch.arange(size // COARSE, device=device) + 0.5) * COARSE - 0.5
     y, x = torch.meshgrid(steps, steps, indexing="ij")
@@ -169,11 +169,11 @@ def _finger_field(
     scale = hand.amax(-1).clamp(min=1.0).nan_to_num(1.0, posinf=1.0)[:, None, None]
     chains = after[:, fingers].flatten(0, 1)
     to_finger = torch.stack(
-        [_squared_distances(places, chains[:, i].view(-1, 5, 2), chains[:, i + 1].view(-1, 5, 2))
+        [squared_distances(places, chains[:, i].view(-1, 5, 2), chains[:, i + 1].view(-1, 5, 2))
          for i in range(3)]
     ).amin(0)  # fmt: skip
     to_finger = to_finger.where(whole[:, None], torch.inf)
-    to_palm = _squared_distances(places, before[:, palm[:, 0]], before[:, palm[:, 1]])
+    to_palm = squared_distances(places, before[:, palm[:, 0]], before[:, palm[:, 1]])
     to_palm = to_palm.nan_to_num(torch.inf).amin(-1, keepdim=True)
     away = ((REACH * scale) ** 2).expand(*places.shape[:2], 1)
     distances = torch.cat([to_finger, to_palm, away], dim=-1)
@@ -186,9 +186,7 @@ def _finger_field(
     return (maps @ places[..., None])[..., 0] - offsets
 
 
-def _squared_distances(
-    places: torch.Tensor, start: torch.Tensor, end: torch.Tensor
-) -> torch.Tensor:
+def squared_distances(places: torch.Tensor, start: torch.Tensor, end: torch.Tensor) -> torch.Tensor:
     """(N, P, K) squared distances of (N, P, 2) places to K segments (N, K, 2) each."""
     along = end - start
     length = along.square().sum(-1).clamp(min=1e-6)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,11 +21,12 @@ TENSORBOARD = "tensorboard"
 
 def epoch_line(row: Mapping[str, float], epochs: int, left_s: float) -> str:
     """Say how an epoch went and how long the rest will take."""
-    line = (
-        f"epoch {row['epoch']:g}/{epochs}: loss {row['loss']:.3e}, validation EPE "
-        f"{row['val_epe_px']:.2f} px, AUC@0-30px {row['val_auc_0_30px']:.3f}, "
-        f"{row['seconds']:.1f} s, {row['samples_per_s']:.0f} images/s"
-    )
+    line = f"epoch {row['epoch']:g}/{epochs}: loss {row['loss']:.3e}, "
+    if not math.isnan(row["val_epe_px"]):
+        line += (
+            f"validation EPE {row['val_epe_px']:.2f} px, AUC@0-30px {row['val_auc_0_30px']:.3f}, "
+        )
+    line += f"{row['seconds']:.1f} s, {row['samples_per_s']:.0f} images/s"
     return f"{line}, {duration(left_s)} left" if left_s > 0 else line
 
 
@@ -88,7 +90,8 @@ class Tracker:
         if self._writer is None:
             return
         for name in LOG_COLUMNS[1:]:
-            self._writer.add_scalar(f"epoch/{name}", row[name], step)
+            if not math.isnan(row[name]):
+                self._writer.add_scalar(f"epoch/{name}", row[name], step)
         if sheet is not None:
             import numpy as np
             from PIL import Image

@@ -127,6 +127,23 @@ def test_held_out_rows_are_scored_alone(tmp_path: Path) -> None:
     assert card.split == "train"
 
 
+def test_a_run_on_everything_has_a_card_of_its_test_alone(tmp_path: Path) -> None:
+    data = write_tiny(tmp_path / "d.h5", {"train": 8, "test": 18}, size=32)
+    run = tmp_path / "run"
+    result = baseline(*options(data, run), "--val-fraction", 0)
+    assert result.exit_code == 0, result.output
+    assert "no result card: nothing was held out to score; a split test is scored by" in (
+        result.stderr
+    )
+    assert not (run / "card.json").exists()
+    result = baseline("--resume", "--out", run, "--test")
+    assert result.exit_code == 0, result.output
+    assert "on 18 hands of the split test" in result.stderr
+    about = read(run)["run"]
+    assert about["images"] == {"training": 8, "validation": 0}
+    assert about["curve"]["val_epe_px"] == [None, None]
+
+
 def test_a_run_that_is_not_over_has_no_card(data: Path, tmp_path: Path) -> None:
     result = baseline(*options(data, tmp_path / "run"), "--stop-after", 1)
     assert result.exit_code == 0, result.output

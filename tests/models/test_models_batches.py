@@ -31,7 +31,18 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def cut(path: Path, **more: object) -> tuple[HandRows, HandRows]:
     options = {"split_val": "val", "val_fraction": 0.3, "val_blocks": 4, **more}
-    return training_and_validation([path], "train", **options)  # type: ignore[arg-type]
+    training, validation = training_and_validation([path], "train", **options)  # type: ignore[arg-type]
+    assert validation is not None
+    return training, validation
+
+
+def test_a_fraction_of_0_holds_nothing_out(tiny: Path) -> None:
+    training, validation = training_and_validation([tiny], "train", "val", 0.0, 4)
+    assert (len(training), validation) == (12, None)
+    # A split that is there is still validated on, and so is another file's.
+    training, validation = training_and_validation([tiny], "train", "test", 0.0, 4)
+    assert validation is not None
+    assert (len(training), len(validation)) == (12, 4)
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # torch's way of starting workers

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -28,3 +29,12 @@ def test_both_curves_are_drawn(rows: list[dict[str, float]], tmp_path: Path) -> 
     for color in (LOSS_COLOR, ERROR_COLOR):
         rgb = [int(color[i : i + 2], 16) for i in (1, 3, 5)]
         assert (pixels == rgb).all(axis=-1).sum() > 30
+
+
+def test_without_validation_the_loss_stands_alone(tmp_path: Path) -> None:
+    rows = [row(epoch, 0.01 * 0.8**epoch, math.nan) for epoch in range(1, 9)]
+    draw_curves(rows, tmp_path / "curves.png", "a run", 8)
+    pixels = np.array(Image.open(tmp_path / "curves.png").convert("RGB"))
+    assert pixels.shape[0] < 500
+    assert (pixels == [0x2E, 0x86, 0xDE]).all(axis=-1).sum() > 30
+    assert not (pixels == [0xE4, 0x57, 0x2E]).all(axis=-1).any()

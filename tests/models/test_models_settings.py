@@ -29,7 +29,7 @@ def test_the_defaults_are_accepted() -> None:
         ({"lr": 0.0}, "--lr must be positive, found 0.0"),
         ({"lr": float("nan")}, "--lr must be positive, found nan"),
         ({"flip": 1.5}, "--flip is a share 0 to 1, found 1.5"),
-        ({"val_fraction": 0.0}, "--val-fraction must leave something on both sides, found 0.0"),
+        ({"val_fraction": 1.0}, "--val-fraction must leave something to train on, found 1"),
         ({"size": 100}, "multiple of 32 pixels, found 100"),
         ({"depth": 20}, "--depth is one of 18, 34, 50, 101, 152, found 20"),
         ({"codec": "dark"}, "--codec is one of unbiased, .*, integral, likely, found 'dark'"),

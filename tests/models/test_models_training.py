@@ -3,9 +3,11 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import math
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +19,8 @@ from handbench.errors import TrainError
 from handbench.hdf5.merge import Input, merge
 from handbench.hdf5.reader import HandFile
 from handbench.metrics import epe, keypoint_errors
+from handbench.models import run_state, training
+from handbench.models.card import describe_run, read_log
 from handbench.models.checkpoint import (
     copy_weights,
     load_model,
@@ -26,7 +30,7 @@ from handbench.models.checkpoint import (
     untrained_model,
 )
 from handbench.models.inference import locate
-from handbench.models.preparation import training_precision
+from handbench.models.preparation import Row, Run, training_precision
 from handbench.models.rows import HandRows
 from handbench.models.settings import TrainSettings
 from handbench.models.training import train
@@ -96,6 +100,95 @@ def test_resuming_continues_bit_for_bit(run: Path, settings: TrainSettings, tmp_
     for key, state in whole["optimiser"]["state"].items():
         for name, value in state.items():
             assert torch.equal(value, parts["optimiser"]["state"][key][name])
+
+
+def test_short_epochs_are_saved_together(
+    run: Path, settings: TrainSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[tuple[str, int]] = []
+
+    def counted(path: Path, *rest: Any) -> None:
+        original(path, *rest)
+        written.append((path.name, len(rest[1]["log"]) if len(rest) > 1 else 0))
+
+    original = run_state.save_model
+    monkeypatch.setattr(run_state, "save_model", counted)
+    monkeypatch.setattr(training, "SAVE_PAUSE_S", 1e9)
+    together = dataclasses.replace(settings, out=tmp_path / "together")
+    train(together)
+    # The first epoch and the last.
+    assert [saved for saved in written if saved[0] == "last.pt"] == [("last.pt", 1), ("last.pt", 4)]
+    assert log_without_times(together.out) == log_without_times(run)
+    for name in ("last.pt", "best.pt"):
+        one, two = read_checkpoint(run / name), read_checkpoint(together.out / name)
+        for key, value in one["weights"].items():
+            assert torch.equal(value, two["weights"][key]), key
+
+    monkeypatch.setattr(training, "SAVE_PAUSE_S", 0.0)
+    written.clear()
+    train(dataclasses.replace(settings, out=tmp_path / "each"))
+    assert [saved[1] for saved in written if saved[0] == "last.pt"] == [1, 2, 3, 4]
+
+
+def test_the_best_weights_of_epochs_that_were_not_saved_are_kept(
+    settings: TrainSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second of four epochs is the best, and nothing is written before the fourth ends."""
+    chosen: list[dict[str, torch.Tensor]] = []
+
+    def second(row: Row, rows: list[Row], _select: str) -> bool:
+        return len(rows) == 1
+
+    def remember(run: Run) -> Any:
+        chosen.append({k: v.clone() for k, v in run.judged.network.state_dict().items()})
+        return original(run)
+
+    original = training.validate
+    monkeypatch.setattr(training, "is_better", second)
+    monkeypatch.setattr(training, "validate", remember)
+    monkeypatch.setattr(training, "SAVE_PAUSE_S", 1e9)
+    out = train(dataclasses.replace(settings, out=tmp_path / "second"))
+    weights = read_checkpoint(out / "best.pt")["weights"]
+    assert all(torch.equal(value, chosen[1][key]) for key, value in weights.items())
+    assert not all(torch.equal(value, chosen[3][key]) for key, value in weights.items())
+
+
+def test_a_run_on_everything_keeps_its_last_weights(tmp_path: Path) -> None:
+    data = write_tiny(tmp_path / "tiny.h5", {"train": 8}, size=32)
+    settings = TrainSettings(
+        data=(data,), out=tmp_path / "run", depth=18, epochs=3, batch_size=4, device="cpu",
+        val_fraction=0.0,
+    )  # fmt: skip
+    lines: list[str] = []
+    train(settings, stop_after=2, say=lines.append)
+    train(settings, resume=True, say=lines.append)
+    assert "8 training and 0 validation images" in lines[0]
+    assert not any("validation EPE" in line for line in lines)
+    assert not (settings.out / "val").exists()
+    rows = read_log(settings.out)
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    assert all(math.isnan(row["val_epe_px"]) for row in rows)
+    assert (
+        json.loads((settings.out / "log.jsonl").read_text().splitlines()[0])["val_epe_px"] is None
+    )
+    best, last = (read_checkpoint(settings.out / name) for name in ("best.pt", "last.pt"))
+    for key, value in last["training"]["average"].items():
+        assert torch.equal(value, best["weights"][key])
+    about = describe_run(settings.out)
+    assert about["epochs"]["best"] == 3
+    assert about["images"] == {"training": 8, "validation": 0}
+
+
+def test_patience_needs_something_to_wait_for(tmp_path: Path) -> None:
+    data = write_tiny(tmp_path / "tiny.h5", {"train": 8}, size=32)
+    settings = TrainSettings(
+        data=(data,), out=tmp_path / "run", depth=18, batch_size=4, device="cpu",
+        val_fraction=0.0, patience=3,
+    )  # fmt: skip
+    with pytest.raises(
+        TrainError, match=r"--patience waits for a better .* leave one of them away"
+    ):
+        train(settings)
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")

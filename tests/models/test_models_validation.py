@@ -37,6 +37,12 @@ def test_an_error_that_is_no_number_is_worst() -> None:
     assert is_better(LOG[0], nan, "auc")
 
 
+def test_without_scores_the_last_epoch_is_the_best() -> None:
+    none = rows(*[(float("nan"), float("nan"))] * 3)
+    assert best_epoch(none, "epe") == 3
+    assert is_better(none[2], none[:2], "auc")
+
+
 def test_patience_counts_epochs_since_the_best() -> None:
     assert [out_of_patience(LOG[:n], "epe", 2) for n in range(5)] == [
         False, False, False, False, True,

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import builtins
 import dataclasses
+import math
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,11 @@ def test_a_line_an_epoch_says_how_long_the_rest_takes() -> None:
     )
     assert epoch_line(ROW, 9, 0) == line
     assert epoch_line(ROW, 9, 600) == f"{line}, 10 min left"
+
+
+def test_a_line_without_validation_leaves_it_out() -> None:
+    row = {**ROW, "val_epe_px": math.nan, "val_auc_0_30px": math.nan}
+    assert epoch_line(row, 9, 0) == "epoch 2/9: loss 1.230e-02, 61.0 s, 123 images/s"
 
 
 def test_the_first_epoch_does_not_decide_what_is_left() -> None:
