@@ -1,11 +1,11 @@
-"""Recipes of the baseline side by side: the same file, network, size and images seen, several seeds.
+"""Recipes of the baseline side by side: the same file, network, size and epochs, several seeds.
 
-Every run trains on all of the split `train` and keeps its last weights, so that nothing is chosen; then
-the split `test` is scored once. Prints a row a recipe: EPE in source pixels of every seed, their mean
-with a 95 % interval (Student's t over the seeds), the AUC up to a fifth of the hand, and the minutes that
-training took.
+Every run trains on all of the split `train` and keeps its last weights, so that nothing is chosen;
+then the split `test` is scored once. Prints a row a recipe: EPE in source pixels of every seed,
+their mean with a 95 % interval (Student's t over the seeds), the AUC up to a fifth of the hand, and
+the minutes that training took.
 
-    python benchmarks/recipe_accuracy.py photos.h5 [--recipes simple-baselines handbench] [--epochs 50]
+    python benchmarks/recipe_accuracy.py photos.h5 [--recipes simple-baselines handbench]
 """
 
 from __future__ import annotations

@@ -120,8 +120,10 @@ def stored_hands(reader: SplitReader, rows: npt.NDArray[np.intp], cell_px: int) 
     return hands
 
 
-def add_augmented(hands: Hands, seed: int, cell_px: int) -> None:
-    """Add a cell a hand: what `handbench train` makes of it with its own settings.
+def add_augmented(hands: Hands, seed: int, cell_px: int, recipe: str | None = None) -> None:
+    """Add a cell a hand: what `handbench train` makes of it, by its own or another recipe.
+
+    The hands are one batch: a recipe that mixes fingers takes them from each other.
 
     Raises
     ------
@@ -132,6 +134,7 @@ def add_augmented(hands: Hands, seed: int, cell_px: int) -> None:
 
     from handbench.models.augment import Augmentation
     from handbench.models.examples import augment_images
+    from handbench.models.recipes import resolve
     from handbench.models.settings import TrainSettings
 
     sizes = {picture.shape[:2] for picture in hands.pictures}
@@ -141,7 +144,8 @@ def add_augmented(hands: Hands, seed: int, cell_px: int) -> None:
         )
     (stored,) = sizes
     size = max(stored)
-    ranges = Augmentation.of(TrainSettings(data=(), out=Path()))
+    settings = TrainSettings(**resolve(recipe or "handbench", {"data": (), "out": Path()}))
+    ranges = Augmentation.of(settings)
     draws = torch.Generator().manual_seed(seed)
     images = torch.from_numpy(np.stack(hands.pictures)).permute(0, 3, 1, 2)
     labelled = torch.from_numpy(np.where(hands.valid[..., None], hands.keypoints, np.nan))

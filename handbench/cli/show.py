@@ -17,6 +17,7 @@ from handbench.cli.source_options import (
     versions_option,
 )
 from handbench.home import Home
+from handbench.models.recipes import RECIPES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,6 +37,11 @@ _OF_DATASETS = ("source", "versions", "annotations", "images_dir", "joint_order"
 @source_option
 @click.option("--split", help="Split to show.  [default: test, else the first there is]")
 @click.option("--augment", is_flag=True, help="Beside each hand, what training would make of it.")
+@click.option(
+    "--recipe",
+    type=click.Choice(list(RECIPES)),
+    help="With --augment: whose changes.  [default: handbench]",
+)
 @click.option(
     "--preds",
     type=click.Path(path_type=Path),
@@ -113,6 +119,8 @@ class _Sheet:
 def _check_usage(target: str, of_dataset: bool, options: dict[str, Any]) -> None:
     if options["preds"] is not None and (of_dataset or options["augment"]):
         raise click.UsageError("--preds needs a file, and goes without --augment")
+    if options["recipe"] is not None and not options["augment"]:
+        raise click.UsageError("--recipe says how --augment changes images: give both")
     given = [name for name in _OF_DATASETS if options[name]]
     if given and not of_dataset:
         word = given[0].replace("_", "-")
@@ -137,7 +145,7 @@ def _draw_file(home: Home, target: str, options: dict[str, Any]) -> _Sheet:
         rows = _chosen(len(reader), options["count"], options["seed"])
         hands = stored_hands(reader, rows, _CELL_PX)
         if options["augment"]:
-            add_augmented(hands, options["seed"], _CELL_PX)
+            add_augmented(hands, options["seed"], _CELL_PX, options["recipe"])
         cells = [cell for steps in hands.cells for cell in steps]
         heading = f"{data.dataset} · {name}"
         return _Sheet(cells, len(hands.cells[0]), name, len(reader), heading)
@@ -159,7 +167,7 @@ def _draw_source(home: Home, target: str, options: dict[str, Any]) -> _Sheet:
     rows = _chosen(splits[name], options["count"], options["seed"])
     hands = source_hands(source, name, rows, crop, _CELL_PX)
     if options["augment"]:
-        add_augmented(hands, options["seed"], _CELL_PX)
+        add_augmented(hands, options["seed"], _CELL_PX, options["recipe"])
     cells = [cell for steps in hands.cells for cell in steps]
     heading = f"{source.name} · {name} · {source.path.name}"
     return _Sheet(cells, len(hands.cells[0]), name, splits[name], heading)

@@ -1,9 +1,9 @@
 """Recipes: named sets of training settings, as data.
 
-The defaults of :class:`~handbench.models.settings.TrainSettings` are the recipe ``handbench``; the
-others say every setting that decides the result, so that they stay what they are when a default
-changes. Options that are given on the command line change single settings of a recipe; a run keeps
-its name and every value.
+The defaults of :class:`~handbench.models.settings.TrainSettings` are the recipe ``handbench``, from
+which ``few-photos`` departs; those of others say every setting that decides the result, so that
+they stay what they are when a default changes. Options that are given on the command line change
+single settings of a recipe; a run keeps its name and every value.
 """
 
 from __future__ import annotations
@@ -13,6 +13,32 @@ from typing import Any
 
 RECIPES: dict[str, dict[str, Any]] = {
     "handbench": {},
+    # For photos in the hundreds, without weights from elsewhere: a small network, and as many new
+    # poses, views and gestures out of them as augmentation can make. Every photo counts, so none is
+    # held out.
+    "few-photos": {
+        "depth": 18,
+        "pretrained": "none",
+        "size": 128,
+        "early_size": 96,
+        "early_share": 0.4,
+        "codec": "likely",
+        "epochs": 360,
+        "batch_size": 20,
+        "adam_epsilon": 1e-8,
+        "clip_norm": 5.0,
+        "flip": 0.0,
+        "rotation": 30.0,
+        "scale": 0.35,
+        "shift": 0.06,
+        "colour": 0.3,
+        "erase": 0.4,
+        "stretch": 0.3,
+        "bend": 0.12,
+        "fingers": 25.0,
+        "mix": 0.6,
+        "val_fraction": 0.0,
+    },
     # Xiao, Wu and Wei (ECCV 2018), their repository's COCO configuration of ResNet-50 at 256 px:
     # github.com/microsoft/human-pose-estimation.pytorch. Its yaml has a weight decay that its Adam
     # does not use. Published numbers are with the flip test.

@@ -239,6 +239,20 @@ def test_what_training_makes_of_a_file(tiny: Path, tmp_path: Path, seen: dict[st
     assert [picture.tobytes() for picture in seen["pictures"]] == first
 
 
+def test_what_another_recipe_makes_of_a_file(
+    tiny: Path, tmp_path: Path, seen: dict[str, Any]
+) -> None:
+    sheets = {}
+    for recipe in ("handbench", "few-photos"):
+        done = show(
+            *(tiny, "--augment", "--recipe", recipe, "--count", 4, "--out", tmp_path / "s.png")
+        )
+        assert done.exit_code == 0, done.output
+        sheets[recipe] = [picture.tobytes() for picture in seen["pictures"]]
+    assert sheets["handbench"][::2] == sheets["few-photos"][::2]
+    assert sheets["handbench"][1::2] != sheets["few-photos"][1::2]
+
+
 def test_the_words_for_a_change() -> None:
     from handbench.cli.before_after import _change
 
@@ -281,6 +295,7 @@ def test_hands_that_cannot_be_cut_are_left_out(tmp_path: Path) -> None:
         (["a.h5", "--padding", "2"], "--padding is for the source of a DATASET, and a.h5 is a"),
         (["freihand", "--preds", "p.json"], "--preds needs a file, and goes without --augment"),
         (["a.h5", "--augment", "--preds", "p.json"], "--preds needs a file, and goes without"),
+        (["a.h5", "--recipe", "few-photos"], "--recipe says how --augment changes images: give"),
     ],
 )
 def test_wrong_usage(arguments: list[str], message: str) -> None:

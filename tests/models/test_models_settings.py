@@ -44,6 +44,7 @@ def test_the_defaults_are_accepted() -> None:
         ({"early_share": 2.0}, "--early-share is a share 0 to 1, found 2.0"),
         ({"stretch": -0.1}, "--stretch is a share 0 to 1, found -0.1"),
         ({"bend": 1.5}, "--bend is a share 0 to 1, found 1.5"),
+        ({"mix": -0.1}, "--mix is a share 0 to 1, found -0.1"),
         ({"fingers": 90.0}, "--fingers is an angle from 0 to below 90, found 90.0"),
         ({"schedule": "linear"}, "--schedule is one of cosine, step, found 'linear'"),
     ],
