@@ -97,6 +97,11 @@ if TYPE_CHECKING:
     help="Baseline: average with the mirror image; takes twice as long.",
 )
 @click.option(
+    "--view-test",
+    is_flag=True,
+    help="Baseline: the median over nine turned and resized views; takes nine times as long.",
+)
+@click.option(
     "--decode",
     type=click.Choice(DECODINGS),
     help="Baseline: how to find the peak of a heatmap.  [default: as the model's codec does]",
@@ -133,6 +138,7 @@ def predict(home: Home, /, model: str, **options: Any) -> None:
         device=options["device"],
         precision=options["precision"],
         flip_test=options["flip_test"],
+        view_test=options["view_test"],
         decoding=options["decode"],
         input_size=options["input_size"],
         detection_confidence=options["detection_confidence"],

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from handbench.hand import FINGERS, KNUCKLES, WRIST
 from handbench.models.augment import Augmentation, transform_points
-from handbench.models.warps import COARSE, places, squared_distances
+from handbench.models.warps import COARSE, finger_distances, places
 
 MOST = 3
 """Fingers that an image gets at most."""
@@ -162,14 +162,7 @@ def finger_masks(
 
     def share(hand: torch.Tensor) -> torch.Tensor:
         """Of what lies near a changed finger, and nearer than to any that stays."""
-        chains = hand[:, _FINGERS.to(device)]
-        distances = (
-            torch.stack(
-                [squared_distances(where, chains[:, :, i], chains[:, :, i + 1]) for i in range(3)]
-            )
-            .amin(0)
-            .sqrt()
-        )
+        distances = finger_distances(where, hand).sqrt()
         changed = distances.where(mine, torch.inf).amin(-1)
         kept = distances.where(~mine, torch.inf).amin(-1)
         soft = SOFTNESS * scale

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -20,6 +21,10 @@ from handbench.models.baseline import Baseline
 from handbench.models.batches import in_order, loader
 from handbench.models.codecs import Codec
 from handbench.models.pixels import warp_images
+
+VIEW_TURNS_DEG = (-15.0, 0.0, 15.0)
+VIEW_SIZES = (0.9, 1.0, 1.1)
+"""Views of the view test: each turn with each size."""
 
 
 class Pictures(Protocol):
@@ -138,6 +143,7 @@ def locate(
     workers: int = 0,
     decoding: Decoding | None = None,
     flip_test: bool = False,
+    view_test: bool = False,
     advance: Callable[[int], object] | None = None,
 ) -> Located:
     """Find the keypoints in all images.
@@ -157,8 +163,9 @@ def locate(
     batch_size, device, precision, workers
         How to compute; see :func:`choose_device` and :func:`choose_precision`. `workers` is the
         number of loading processes, 0 for none.
-    decoding, flip_test
-        See :meth:`handbench.models.codecs.Codec.decode` and :func:`predict_heatmaps`.
+    decoding, flip_test, view_test
+        See :meth:`handbench.models.codecs.Codec.decode`, :func:`predict_heatmaps` and
+        :func:`view_matrices`.
     advance
         Called with the number of images after every batch, for a progress bar.
     """
@@ -176,6 +183,7 @@ def locate(
             precision=precision,
             decoding=decoding,
             flip_test=flip_test,
+            view_test=view_test,
         )
         seconds.append(time.perf_counter() - start)
         counts.append(len(images))
@@ -203,8 +211,12 @@ def find_keypoints(
     precision: str = "auto",
     decoding: Decoding | None = None,
     flip_test: bool = False,
+    view_test: bool = False,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Find the keypoints in one batch of images of one size.
+
+    With the view test every image is seen nine times, turned and resized; a coordinate is the
+    median of nine, so that a view in which the network takes one finger for another does not count.
 
     Parameters
     ----------
@@ -212,7 +224,7 @@ def find_keypoints(
         Put into evaluation mode and moved to the device.
     images
         (N, 3, H, W) uint8 RGB.
-    size, codec, box_factor, device, precision, decoding, flip_test
+    size, codec, box_factor, device, precision, decoding, flip_test, view_test
         As for :func:`locate`.
 
     Returns
@@ -221,13 +233,33 @@ def find_keypoints(
     """
     target = choose_device(device)
     network.to(target).eval()
-    matrix = fit_matrix(images.shape[-2], images.shape[-1], size, box_factor)
+    fit = fit_matrix(images.shape[-2], images.shape[-1], size, box_factor)
+    count = len(images)
+    points, peaks = [], []
     with torch.inference_mode(), autocast(target, choose_precision(precision, target)):
-        pixels = warp_images(
-            images.to(target, non_blocking=True), matrix.expand(len(images), 3, 3), size
-        )
-        maps = predict_heatmaps(network, pixels, codec=codec, flip_test=flip_test)
-        places, found = codec.decode(maps, decoding)
-        # Copying the few numbers to the CPU also waits for the device.
-        places, found = places.cpu().double(), found.cpu().double()
-    return transform_points(torch.linalg.inv(matrix).expand(len(places), 3, 3), places), found
+        images = images.to(target, non_blocking=True)
+        for view in view_matrices(size) if view_test else [torch.eye(3, dtype=fit.dtype)]:
+            matrix = view @ fit
+            pixels = warp_images(images, matrix.expand(count, 3, 3), size)
+            maps = predict_heatmaps(network, pixels, codec=codec, flip_test=flip_test)
+            places, found = codec.decode(maps, decoding)
+            # Copying the few numbers to the CPU also waits for the device.
+            places, found = places.cpu().double(), found.cpu().double()
+            points.append(transform_points(torch.linalg.inv(matrix).expand(count, 3, 3), places))
+            peaks.append(found)
+    return torch.stack(points).median(0).values, torch.stack(peaks).median(0).values
+
+
+def view_matrices(size: int) -> list[torch.Tensor]:
+    """Nine (3, 3) float64 maps of the input to views of it, about its centre."""
+    center = (size - 1) / 2
+    views = []
+    for turn in VIEW_TURNS_DEG:
+        for factor in VIEW_SIZES:
+            cosine = factor * math.cos(math.radians(turn))
+            sine = factor * math.sin(math.radians(turn))
+            view = torch.eye(3, dtype=torch.float64)
+            view[:2, :2] = torch.tensor([[cosine, -sine], [sine, cosine]])
+            view[:2, 2] = center - center * view[:2, :2].sum(1)
+            views.append(view)
+    return views

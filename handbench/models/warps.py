@@ -167,12 +167,7 @@ def _finger_field(
     fingers, palm = _FINGERS.to(before.device), _PALM.to(before.device)
     hand = before.nan_to_num(-torch.inf).amax(1) - before.nan_to_num(torch.inf).amin(1)
     scale = hand.amax(-1).clamp(min=1.0).nan_to_num(1.0, posinf=1.0)[:, None, None]
-    chains = after[:, fingers].flatten(0, 1)
-    to_finger = torch.stack(
-        [squared_distances(places, chains[:, i].view(-1, 5, 2), chains[:, i + 1].view(-1, 5, 2))
-         for i in range(3)]
-    ).amin(0)  # fmt: skip
-    to_finger = to_finger.where(whole[:, None], torch.inf)
+    to_finger = finger_distances(places, after).where(whole[:, None], torch.inf)
     to_palm = squared_distances(places, before[:, palm[:, 0]], before[:, palm[:, 1]])
     to_palm = to_palm.nan_to_num(torch.inf).amin(-1, keepdim=True)
     away = ((REACH * scale) ** 2).expand(*places.shape[:2], 1)
@@ -186,10 +181,25 @@ def _finger_field(
     return (maps @ places[..., None])[..., 0] - offsets
 
 
+def finger_distances(places: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
+    """(N, P, 5) squared distances of (N, P, 2) places to the fingers of hands (N, 21, 2)."""
+    chains = points[:, _FINGERS.to(points.device)]
+    parts = squared_distances(
+        places, chains[:, :, :-1].flatten(1, 2), chains[:, :, 1:].flatten(1, 2)
+    )
+    return parts.unflatten(-1, (5, 3)).amin(-1)
+
+
 def squared_distances(places: torch.Tensor, start: torch.Tensor, end: torch.Tensor) -> torch.Tensor:
-    """(N, P, K) squared distances of (N, P, 2) places to K segments (N, K, 2) each."""
+    """(N, P, K) squared distances of (N, P, 2) places to K segments (N, K, 2) each.
+
+    Written in products of vectors, so that no array has coordinates as well as places and segments:
+    |p - a - t b|² = |p - a|² - t (2 (p - a)·b - t |b|²). Rounding can leave -0.01 px².
+    """
     along = end - start
-    length = along.square().sum(-1).clamp(min=1e-6)
-    away = places[:, :, None] - start[:, None]
-    share = ((away * along[:, None]).sum(-1) / length[:, None]).clamp(0, 1)
-    return (away - share[..., None] * along[:, None]).square().sum(-1)
+    length = along.square().sum(-1)[:, None]
+    dots = torch.baddbmm((start * along).sum(-1)[:, None], places, along.mT, beta=-1)
+    share = (dots / length.clamp(min=1e-6)).clamp_(0, 1)
+    away = torch.baddbmm(start.square().sum(-1)[:, None], places, start.mT, alpha=-2)
+    away += places.square().sum(-1, keepdim=True)
+    return away.sub_(share * (2 * dots).sub_(share * length)).clamp_(min=0)

@@ -37,6 +37,7 @@ def predict_split(
     precision: str = "auto",
     workers: int = 0,
     flip_test: bool = False,
+    view_test: bool = False,
     decoding: Decoding | None = None,
     source: Path | None = None,
     padding: float | None = None,
@@ -58,7 +59,7 @@ def predict_split(
         Row numbers to predict; all by default.
     batch_size
         Images at a time. A model that finds hands by itself gets them one by one.
-    device, precision, workers, flip_test, decoding
+    device, precision, workers, flip_test, view_test, decoding
         Of the baseline; see :mod:`handbench.models.inference`. They are not looked at for another
         predictor, which was opened with its own.
     source, padding, jitter
@@ -87,7 +88,9 @@ def predict_split(
 
         model = load_model(Path(model))
     if not isinstance(model, Predictor):
-        model = BaselinePredictor(model, device, precision, flip_test, decoding)
+        model = BaselinePredictor(
+            model, device, precision, flip_test, decoding, view_test=view_test
+        )
     if (
         isinstance(model, BaselinePredictor)
         and source is None
@@ -190,9 +193,15 @@ def input_block(model: Predictor, seen: dict[str, Any], more: dict[str, Any]) ->
     return {
         **seen,
         "padding": round(seen["padding"] * getattr(model, "box_factor", 1.0), 6),
-        "tta": "flip" if getattr(model, "flip_test", False) else "none",
+        "tta": _views(model),
         **more,
     }
+
+
+def _views(model: object) -> str:
+    """Test-time augmentation in words: ``none``, ``flip``, ``views`` or ``flip+views``."""
+    given = {"flip": "flip_test", "views": "view_test"}
+    return "+".join(word for word, name in given.items() if getattr(model, name, False)) or "none"
 
 
 def _baseline(
@@ -224,6 +233,7 @@ def _baseline(
         precision=model.precision,
         workers=workers,
         flip_test=model.flip_test,
+        view_test=model.view_test,
         decoding=model.decoding,
         advance=advance,
     )

@@ -33,6 +33,8 @@ class BaselinePredictor:
         Average heatmaps with those of the mirror image.
     decoding
         Another way to find a heatmap's peak than the codec's own.
+    view_test
+        Take the median over nine views of each image.
     """
 
     model: TrainedModel
@@ -41,6 +43,7 @@ class BaselinePredictor:
     flip_test: bool = False
     decoding: Decoding | None = None
     whole_image: bool = False
+    view_test: bool = False
 
     def __post_init__(self) -> None:
         from handbench.models.inference import choose_device, choose_precision
@@ -106,6 +109,7 @@ class BaselinePredictor:
             device=self.device,
             precision=self.precision,
             flip_test=self.flip_test,
+            view_test=self.view_test,
             decoding=self.decoding,
         )
         return points.numpy(), peaks.numpy()

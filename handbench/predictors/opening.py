@@ -25,6 +25,7 @@ def open_predictor(
     device: str = "auto",
     precision: str = "auto",
     flip_test: bool = False,
+    view_test: bool = False,
     decoding: Decoding | None = None,
     input_size: int | None = None,
     detection_confidence: float | None = None,
@@ -39,7 +40,7 @@ def open_predictor(
         ``mediapipe``, ``mediapipe:lite`` or ``mediapipe:FILE.task``; ``module:function``.
     device
         ``auto``, ``cpu``, ``cuda`` or ``mps``.
-    precision, flip_test, decoding
+    precision, flip_test, view_test, decoding
         Of the baseline; see :class:`handbench.predictors.baseline.BaselinePredictor`.
     input_size
         Side of the pictures for a ``module:function``, px.
@@ -68,8 +69,18 @@ def open_predictor(
     if is_baseline(model):
         from handbench.predictors.baseline import BaselinePredictor
 
-        return BaselinePredictor(open_baseline(model), device, precision, flip_test, decoding)
-    _only_baseline(model, precision=precision, flip_test=flip_test, decoding=decoding)
+        return BaselinePredictor(
+            open_baseline(model), device, precision, flip_test, decoding, view_test=view_test
+        )
+    _only_baseline(
+        model,
+        {
+            "--precision": precision != "auto",
+            "--flip-test": flip_test,
+            "--view-test": view_test,
+            "--decode": decoding is not None,
+        },
+    )
     if path.suffix == ".onnx":
         from handbench.predictors.onnx_file import open_onnx
 
@@ -109,13 +120,8 @@ def open_baseline(model: str) -> TrainedModel:
     return untrained_model() if model == "untrained" else load_model(Path(model))
 
 
-def _only_baseline(model: str, *, precision: str, flip_test: bool, decoding: str | None) -> None:
+def _only_baseline(model: str, given: dict[str, bool]) -> None:
     """Refuse what needs heatmaps or weights that only the baseline has."""
-    given = {
-        "--precision": precision != "auto",
-        "--flip-test": flip_test,
-        "--decode": decoding is not None,
-    }
     for option, wrong in given.items():
         if wrong:
             raise PredictorError(

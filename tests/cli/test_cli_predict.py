@@ -57,6 +57,8 @@ def test_a_model_is_decoded_as_its_codec_does(data: Path, tmp_path: Path) -> Non
     flipped = keypoints(tmp_path / "rounded.pt", data, "--flip-test")
     assert abs(quarter - argmax).max() > 0.1
     assert abs(flipped - found["rounded"]).max() > 0.1
+    views = keypoints(tmp_path / "rounded.pt", data, "--view-test")
+    assert abs(views - found["rounded"]).max() > 0.1
 
 
 def run(*words: object) -> str:

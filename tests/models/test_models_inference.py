@@ -15,6 +15,7 @@ from handbench.models.inference import (
     choose_precision,
     locate,
     predict_heatmaps,
+    view_matrices,
 )
 from handbench.models.rows import HandRows
 
@@ -46,7 +47,8 @@ class Dots:
 
 @pytest.mark.parametrize("size", [64, 128])
 @pytest.mark.parametrize("flip_test", [False, True])
-def test_points_come_back_in_stored_pixels(size: int, flip_test: bool) -> None:
+@pytest.mark.parametrize("view_test", [False, True])
+def test_points_come_back_in_stored_pixels(size: int, flip_test: bool, view_test: bool) -> None:
     points = torch.tensor([[20.0, 15.0], [41.3, 30.6], [33.2, 22.2]])
     network = Brightest(18)
     found = locate(
@@ -57,11 +59,41 @@ def test_points_come_back_in_stored_pixels(size: int, flip_test: bool) -> None:
         device="cpu",
         batch_size=2,
         flip_test=flip_test,
+        view_test=view_test,
     )
     assert found.keypoints.shape == (3, 21, 2)
     assert torch.from_numpy(found.keypoints[:, 0]).sub(points).abs().max() < 0.3
     assert found.peaks.shape == (3, 21)
     assert found.ms_per_image > 0
+
+
+def test_a_view_in_which_the_network_errs_does_not_count() -> None:
+    """Four of nine views find the dot elsewhere; the median is the place of the other five."""
+    calls = 0
+
+    def err(_: Baseline, inputs: tuple[torch.Tensor]) -> tuple[torch.Tensor]:
+        nonlocal calls
+        calls += 1
+        return (inputs[0].roll((12, -8), (-1, -2)),) if calls in (1, 2, 6, 8) else inputs
+
+    network = Brightest(18)
+    network.register_forward_pre_hook(err)
+    points = torch.tensor([[32.0, 24.0], [36.3, 27.6]])
+    found = locate(network, Dots(points), size=64, codec=Unbiased(), device="cpu", view_test=True)
+    assert calls == 9
+    assert torch.from_numpy(found.keypoints[:, 0]).sub(points).abs().max() < 0.3
+
+
+def test_views_turn_and_resize_about_the_centre() -> None:
+    views = view_matrices(64)
+    assert len(views) == 9
+    center = torch.tensor([31.5, 31.5, 1.0], dtype=torch.float64)
+    for view in views:
+        torch.testing.assert_close(view @ center, center)
+    assert sorted({round(float(view[:2, :2].det()) ** 0.5, 6) for view in views}) == [0.9, 1, 1.1]
+    assert torch.equal(views[4], torch.eye(3, dtype=torch.float64))
+    turns = [float(torch.rad2deg(torch.atan2(view[1, 0], view[0, 0]))) for view in views]
+    assert turns == pytest.approx([-15] * 3 + [0] * 3 + [15] * 3)
 
 
 def test_a_box_factor_shows_the_middle_of_the_image() -> None:

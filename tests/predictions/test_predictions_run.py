@@ -43,6 +43,17 @@ def test_keypoints_are_in_source_pixels(data: Path, model: TrainedModel) -> None
     assert cells.max() <= 7
 
 
+@pytest.mark.parametrize(
+    ("flip", "views", "words"),
+    [(False, False, "none"), (False, True, "views"), (True, True, "flip+views")],
+)
+def test_the_header_names_what_was_averaged(
+    data: Path, model: TrainedModel, flip: bool, views: bool, words: str
+) -> None:
+    found = predict_split(model, data, "test", device="cpu", flip_test=flip, view_test=views)
+    assert found.header()["input"]["tta"] == words
+
+
 def test_the_header_says_how_it_was_made(data: Path, model: TrainedModel, tmp_path: Path) -> None:
     found = predict_split(model, data, "test", device="cpu", flip_test=True)
     header = found.header()
