@@ -101,7 +101,7 @@ def open_source(
     Parameters
     ----------
     word
-        Number of a camera, a video file, or a folder of images.
+        Number of a camera, ``/dev/video`` and its number, a video file, or a folder of images.
     fps
         Frames a second: of an image folder, and asked of a camera.
     camera_size
@@ -121,8 +121,9 @@ def open_source(
     path = Path(word)
     if path.is_dir():
         return ImageFolder(path, fps or DEFAULT_FPS, skip_bad=skip_bad, say=say)
-    if word.isdecimal() and not path.exists():
-        return Camera(int(word), fps=fps, size=camera_size)
+    number = word.removeprefix("/dev/video")  # as Linux names cameras
+    if number.isdecimal() and (number != word or not path.exists()):
+        return Camera(int(number), fps=fps, size=camera_size)
     if not path.exists():
         raise LiveError(
             f"expected SOURCE to be the number of a camera, a video file or a folder of images, "

@@ -146,6 +146,13 @@ def capture(monkeypatch: pytest.MonkeyPatch) -> type[FakeCapture]:
     return Fake
 
 
+def test_a_camera_has_a_number_or_a_device(capture: type[FakeCapture]) -> None:
+    for word in ("2", "/dev/video2"):
+        source = open_source(word)
+        assert isinstance(source, Camera)
+        assert source._capture.number == 2
+
+
 def test_a_camera_that_is_unplugged_gives_what_it_had(capture: type[FakeCapture]) -> None:
     import cv2
 
