@@ -1,4 +1,4 @@
-"""Recipes of the baseline side by side: the same file, network, size and epochs, several seeds.
+"""Recipes of the baseline side by side: the same file, network, size, batch, epochs; several seeds.
 
 Every run trains on all of the split `train` and keeps its last weights, so that nothing is chosen;
 then the split `test` is scored once. Prints a row a recipe: EPE in source pixels of every seed,
@@ -58,6 +58,8 @@ def main() -> None:
         "batch_size": arguments.batch_size,
         "accumulate": 1,
         "pretrained": "none",
+        "precision": "auto",
+        "early_size": None,
         "val_fraction": 0.0,
         "split_val": "none",
         "sheet": 0,
