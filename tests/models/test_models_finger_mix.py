@@ -166,3 +166,19 @@ def _after_matrices(count: int, augmentation: Augmentation) -> torch.Generator:
     generator = rng(5)
     sample_matrices(count, (SIZE, SIZE), SIZE, augmentation, generator)
     return generator
+
+
+@pytest.mark.gpu
+def test_a_gpu_joins_the_same_pictures() -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    keypoints = torch.stack([OPEN, OTHER]).repeat(4, 1, 1)
+    images = torch.randint(0, 256, (8, 3, SIZE, SIZE), dtype=torch.uint8, generator=rng(1))
+    # Smooth, so that a rounding of a place in a picture changes little.
+    images = functional.avg_pool2d(images.float(), 9, 1, 4).byte()
+    more = {"bend": 0.1, "fingers": 20.0, "rotation": 20, "colour": 0.3}
+    augmentation = Augmentation(mix=1.0, **more)  # type: ignore[arg-type]
+    pixels, points, _ = augment_images(images, keypoints, SIZE, augmentation, rng(2))
+    found, places, _ = augment_images(images.cuda(), keypoints, SIZE, augmentation, rng(2))
+    torch.testing.assert_close(places.cpu(), points, atol=1e-3, rtol=0)
+    torch.testing.assert_close(found.cpu(), pixels, atol=5e-3, rtol=0)
