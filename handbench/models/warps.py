@@ -187,7 +187,7 @@ def finger_distances(places: torch.Tensor, points: torch.Tensor) -> torch.Tensor
     parts = squared_distances(
         places, chains[:, :, :-1].flatten(1, 2), chains[:, :, 1:].flatten(1, 2)
     )
-    return parts.unflatten(-1, (5, 3)).amin(-1)
+    return parts.view(*parts.shape[:-1], 5, 3).amin(-1)
 
 
 def squared_distances(places: torch.Tensor, start: torch.Tensor, end: torch.Tensor) -> torch.Tensor:
