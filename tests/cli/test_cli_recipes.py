@@ -25,8 +25,9 @@ def test_recipes_are_listed_with_what_they_set() -> None:
     heading, *_ = shown.splitlines()
     assert heading.split() == ["option", *RECIPES]
     rows = {line.split()[0]: line.split()[1:] for line in shown.splitlines() if line[:2] == "--"}
-    assert rows["--epochs"][1:] == ["140", "100"]
-    assert rows["--box-factor"][1:] == ["1.0", "0.8"]
+    assert rows["--epochs"][2:] == ["140", "100"]
+    assert rows["--box-factor"][2:] == ["1.0", "0.8"]
+    assert rows["--mix"] == ["0.0", "0.8", "0.0", "0.0"]
     assert "as stored" in shown
 
 
@@ -75,4 +76,4 @@ def test_every_codec_trains_and_learns(codec: str, tmp_path: Path) -> None:
 def test_an_unknown_recipe_is_refused(tmp_path: Path) -> None:
     done = handbench("train", "baseline", "--recipe", "best")
     assert done.exit_code == 2
-    assert "'handbench', 'simple-baselines', 'mmpose-freihand2d'" in done.stderr
+    assert ", ".join(map(repr, RECIPES)) in done.stderr
