@@ -83,8 +83,9 @@ def augment_images(
     matrices = sample_matrices(
         count, (height, width), size, augmentation, draw, box_factor=box_factor
     )
-    mix = sample_mix(keypoints, matrices, augmentation, draw)
-    points = transform_points(matrices, keypoints.double()).float() if mix is None else mix.points
+    points = transform_points(matrices, keypoints.double())
+    mix = sample_mix(points, matrices, augmentation, draw)
+    points = points.float() if mix is None else mix.points
     points = points.to(images.device, non_blocking=True)
     warps = sample_warps(points, size, augmentation, draw)
     field = None if warps is None else warps.field

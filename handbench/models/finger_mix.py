@@ -17,9 +17,9 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
-from handbench.hand import FINGERS, KNUCKLES, WRIST
+from handbench.hand import KNUCKLES, WRIST
 from handbench.models.augment import Augmentation, transform_points
-from handbench.models.warps import COARSE, finger_distances, places
+from handbench.models.warps import COARSE, FINGER_JOINTS, finger_distances, places
 
 MOST = 3
 """Fingers that an image gets at most."""
@@ -32,9 +32,7 @@ REACH = 0.085
 SOFTNESS = 0.012
 """Width of the seam, as a share of the hand."""
 
-_FINGERS = torch.tensor(list(FINGERS.values()))
-"""(5, 4) joints of each finger, base to tip."""
-_PALM = [WRIST, next(iter(FINGERS.values()))[0], *KNUCKLES]
+_PALM = [WRIST, int(FINGER_JOINTS[0, 0]), *KNUCKLES]
 """Joints by which palms are laid over each other."""
 
 
@@ -66,7 +64,7 @@ class FingerMix:
 
 
 def sample_mix(
-    keypoints: torch.Tensor,
+    points: torch.Tensor,
     matrices: torch.Tensor,
     augmentation: Augmentation,
     generator: torch.Generator,
@@ -75,9 +73,9 @@ def sample_mix(
 
     Parameters
     ----------
-    keypoints
-        (N, 21, 2) stored px, on the CPU; NaN where unlabelled. Hands that are not labelled in full
-        neither give nor get.
+    points
+        (N, 21, 2) float64 px of the input, on the CPU; NaN where unlabelled. Hands that are not
+        labelled in full neither give nor get.
     matrices
         (N, 3, 3) float64, stored px → input px.
     augmentation
@@ -85,14 +83,13 @@ def sample_mix(
     generator
         On the CPU.
     """
-    count = len(keypoints)
+    count = len(points)
     if not augmentation.mix or count < 2:
         return None
     chosen = torch.rand(count, generator=generator) < augmentation.mix
     order = torch.rand(count, 5, generator=generator).argsort(1)
     number = torch.randint(1, MOST + 1, (count, 1), generator=generator)
     draws = torch.rand(count, count, generator=generator)
-    points = transform_points(matrices, keypoints.double())
     turn, shift, fits = _alignments(points)
     partners = draws.where(fits, -1.0).argmax(1)
     rows = (chosen & fits.any(1)).nonzero()[:, 0]
@@ -108,8 +105,8 @@ def sample_mix(
     before = points[rows].float()
     given = transform_points(over, points[partners]).float()
     after = points.float()
-    mine = torch.zeros(len(rows), keypoints.shape[1], dtype=torch.bool)
-    mine[:, _FINGERS] = fingers[..., None]
+    mine = torch.zeros(len(rows), points.shape[1], dtype=torch.bool)
+    mine[:, FINGER_JOINTS] = fingers[..., None]
     after[rows] = torch.where(mine[..., None], given, before)
     return FingerMix(rows, partners, over @ matrices[partners], fingers, before, given, after)
 

@@ -36,11 +36,11 @@ REACH = 0.3
 STEPS = 8
 """Iterations for a keypoint; each leaves at most half of what is missing for bends below 0.2."""
 
-_FINGERS = torch.tensor(list(FINGERS.values()))
+FINGER_JOINTS = torch.tensor(list(FINGERS.values()))
 """(5, 4) joints of each finger, base to tip."""
 _PALM = torch.tensor(
-    [(WRIST, joint) for joint in (int(_FINGERS[0, 0]), *KNUCKLES)]
-    + list(zip((int(_FINGERS[0, 0]), *KNUCKLES[:-1]), KNUCKLES))
+    [(WRIST, joint) for joint in (int(FINGER_JOINTS[0, 0]), *KNUCKLES)]
+    + list(zip((int(FINGER_JOINTS[0, 0]), *KNUCKLES[:-1]), KNUCKLES))
 )
 """(9, 2) joints between which nothing moves."""
 
@@ -134,7 +134,7 @@ def _finger_maps(
     points: torch.Tensor, turns: torch.Tensor, factors: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Linear maps (N, 5, 2, 2) of fingers about their bases, and (N, 5) which are labelled."""
-    whole = ~points[:, _FINGERS.to(points.device)].isnan().any(-1).any(-1)
+    whole = ~points[:, FINGER_JOINTS.to(points.device)].isnan().any(-1).any(-1)
     turns, factors = turns.where(whole, 0.0), factors.where(whole, 1.0)
     cosine, sine = factors * turns.cos(), factors * turns.sin()
     rows = torch.stack([cosine, -sine, sine, cosine], dim=-1)
@@ -143,7 +143,7 @@ def _finger_maps(
 
 def _move_fingers(points: torch.Tensor, linear: torch.Tensor) -> torch.Tensor:
     """Keypoints after each finger's map; bases, the wrist and unlabelled fingers stay."""
-    fingers = _FINGERS.to(points.device)
+    fingers = FINGER_JOINTS.to(points.device)
     base = points[:, fingers[:, :1]]
     outer = (points[:, fingers[:, 1:]] - base) @ linear.transpose(-1, -2) + base
     whole = ~outer.isnan().any(-1).any(-1)
@@ -164,7 +164,7 @@ def _finger_field(
     Fingers, the palm and the background compete for every place by a softmax of squared distances,
     so that what lies on a finger follows it, and what lies between two of them is stretched.
     """
-    fingers, palm = _FINGERS.to(before.device), _PALM.to(before.device)
+    fingers, palm = FINGER_JOINTS.to(before.device), _PALM.to(before.device)
     hand = before.nan_to_num(-torch.inf).amax(1) - before.nan_to_num(torch.inf).amin(1)
     scale = hand.amax(-1).clamp(min=1.0).nan_to_num(1.0, posinf=1.0)[:, None, None]
     to_finger = finger_distances(places, after).where(whole[:, None], torch.inf)
@@ -183,7 +183,7 @@ def _finger_field(
 
 def finger_distances(places: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
     """(N, P, 5) squared distances of (N, P, 2) places to the fingers of hands (N, 21, 2)."""
-    chains = points[:, _FINGERS.to(points.device)]
+    chains = points[:, FINGER_JOINTS.to(points.device)]
     parts = squared_distances(
         places, chains[:, :, :-1].flatten(1, 2), chains[:, :, 1:].flatten(1, 2)
     )

@@ -42,7 +42,7 @@ def identity(count: int) -> torch.Tensor:
 
 
 def drawn(keypoints: torch.Tensor, seed: int = 0) -> FingerMix:
-    mix = sample_mix(keypoints, identity(len(keypoints)), ALWAYS, rng(seed))
+    mix = sample_mix(keypoints.double(), identity(len(keypoints)), ALWAYS, rng(seed))
     assert mix is not None
     return mix
 
@@ -50,9 +50,9 @@ def drawn(keypoints: torch.Tensor, seed: int = 0) -> FingerMix:
 def test_nothing_is_drawn_without_being_asked() -> None:
     generator = rng()
     both = torch.stack([OPEN, OTHER])
-    assert sample_mix(both, identity(2), Augmentation(fingers=20), generator) is None
+    assert sample_mix(both.double(), identity(2), Augmentation(fingers=20), generator) is None
     assert torch.equal(torch.rand(1, generator=generator), torch.rand(1, generator=rng()))
-    assert sample_mix(both[:1], identity(1), ALWAYS, rng()) is None
+    assert sample_mix(both[:1].double(), identity(1), ALWAYS, rng()) is None
 
 
 def test_one_to_three_fingers_of_the_other_hand_are_taken() -> None:
@@ -94,7 +94,7 @@ def test_a_hand_that_is_turned_resized_and_elsewhere_is_laid_over() -> None:
     ids=["mirrored", "turned by 90°", "half as large", "a joint is unlabelled"],
 )
 def test_hands_that_do_not_fit_neither_give_nor_get(stranger: torch.Tensor) -> None:
-    assert sample_mix(torch.stack([OPEN, stranger]), identity(2), ALWAYS, rng()) is None
+    assert sample_mix(torch.stack([OPEN, stranger]).double(), identity(2), ALWAYS, rng()) is None
     mix = drawn(torch.stack([OPEN, stranger, OTHER]))
     assert sorted(mix.rows.tolist()) == sorted(mix.partners.tolist()) == [0, 2]
     torch.testing.assert_close(mix.points[1], stranger, equal_nan=True)
@@ -102,7 +102,7 @@ def test_hands_that_do_not_fit_neither_give_nor_get(stranger: torch.Tensor) -> N
 
 def test_the_share_of_images_that_change() -> None:
     many = torch.stack([OPEN, OTHER]).repeat(400, 1, 1)
-    mix = sample_mix(many, identity(len(many)), Augmentation(mix=0.3), rng())
+    mix = sample_mix(many.double(), identity(len(many)), Augmentation(mix=0.3), rng())
     assert mix is not None
     assert len(mix.rows) / len(many) == pytest.approx(0.3, abs=0.05)
     assert torch.equal(mix.points[2], many[2]) or 2 in mix.rows
@@ -139,7 +139,8 @@ def test_the_picture_shows_each_finger_where_its_keypoints_say(more: dict[str, f
     images = pictures.repeat(count // 2, 1, 1, 1)
     augmentation = Augmentation(mix=1.0, **more)  # type: ignore[arg-type]
     pixels, points, matrices = augment_images(images, keypoints, SIZE, augmentation, rng(5))
-    mix = sample_mix(keypoints, matrices, augmentation, _after_matrices(count, augmentation))
+    moved = transform_points(matrices, keypoints.double())
+    mix = sample_mix(moved, matrices, augmentation, _after_matrices(count, augmentation))
     assert mix is not None
     assert len(mix.rows) == count
     places = ((2 * points + 1) / SIZE - 1)[:, None]
