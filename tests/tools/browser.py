@@ -131,8 +131,10 @@ class Browser:
             self._process.wait()
 
     @contextlib.contextmanager
-    def open(self, page: Path, *, width: int = 1280, height: int = 900, dark: bool = False) -> Any:
-        """A page in a window of that width, closed at the end."""
+    def open(
+        self, page: Path | str, *, width: int = 1280, height: int = 900, dark: bool = False
+    ) -> Any:
+        """A page, a file or an address, in a window of that width; closed at the end."""
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         attached = self.call("Target.attachToTarget", targetId=target, flatten=True)
         try:
@@ -155,7 +157,7 @@ class Tab:
         """A command to this page."""
         return self.browser.call(method, self.session, **parameters)
 
-    def show(self, page: Path, *, width: int, height: int, dark: bool) -> None:
+    def show(self, page: Path | str, *, width: int, height: int, dark: bool) -> None:
         """Load `page`."""
         self.call(
             "Emulation.setDeviceMetricsOverride",
@@ -167,7 +169,7 @@ class Tab:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
         self.browser.events.clear()
-        self.call("Page.navigate", url=page.as_uri())
+        self.call("Page.navigate", url=page if isinstance(page, str) else page.as_uri())
         self.browser.wait("Page.loadEventFired")
 
     def run(self, script: str) -> Any:
