@@ -82,17 +82,21 @@ def main() -> None:
                     arguments.data,
                     arguments.split,
                     device=arguments.device,
-                    flip_test=settings.flip_test,
+                    looks=settings.looks,
                 )
             metrics = evaluate(predictions, arguments.data, "handbench").results[0].metrics
-            errors.append(metrics[EPE].value or float("nan"))
-            areas.append(metrics[AUC].value or float("nan"))
+            errors.append(_number(metrics[EPE].value))
+            areas.append(_number(metrics[AUC].value))
         print(
             f"| `{recipe}` | {', '.join(f'{error:.2f}' for error in errors)} | "
             f"{statistics.mean(errors):.2f} ± {interval(errors):.2f} | "
             f"{statistics.mean(areas):.3f} | {statistics.median(minutes):.1f} |",
             flush=True,
         )
+
+
+def _number(score: float | None) -> float:
+    return float("nan") if score is None else score
 
 
 if __name__ == "__main__":

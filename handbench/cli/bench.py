@@ -98,7 +98,7 @@ def _latencies(model: str, batches: list[int], seconds: float, device: str) -> I
     from handbench.predictors.latency import measure_latency
     from handbench.predictors.opening import is_baseline, open_predictor
 
-    predictor = open_predictor(model, device=device)
+    predictor = open_predictor(model, device=device, once=True)
     runner = _runner(predictor)
     yield from measure_latency(runner, predictor, batches, seconds=seconds)
     if not is_baseline(model):

@@ -193,7 +193,7 @@ class _Speaker:
 def _open(home: Home, model: str, device: str) -> Any:
     from handbench.predictors.opening import open_predictor
 
-    return open_predictor(home.model(model), device=device)
+    return open_predictor(home.model(model), device=device, once=True)
 
 
 def _check_free(path: Path, *, overwrite: bool) -> None:

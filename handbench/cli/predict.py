@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from handbench.predictors.interface import Predictor
     from handbench.predictors.jitter import BoxJitter
 
+AS_TRAINED = "[default: as the run's recipe says]"
+
 
 @click.command()
 @click.argument("model")
@@ -92,14 +94,21 @@ if TYPE_CHECKING:
     help="Loading processes of the baseline.",
 )
 @click.option(
-    "--flip-test",
-    is_flag=True,
-    help="Baseline: average with the mirror image; takes twice as long.",
+    "--flip-test/--no-flip-test",
+    default=None,
+    help=f"Baseline: average with the mirror image; takes twice as long.  {AS_TRAINED}",
 )
 @click.option(
-    "--view-test",
-    is_flag=True,
-    help="Baseline: the median over nine turned and resized views; takes nine times as long.",
+    "--view-test/--no-view-test",
+    default=None,
+    help="Baseline: the median over nine turned and resized views; takes nine times as long.  "
+    f"{AS_TRAINED}",
+)
+@click.option(
+    "--side-test/--no-side-test",
+    default=None,
+    help="Baseline: look at the mirror image too and keep the surer answer, hand by hand, for a "
+    f"model of one side (trained with --flip 0); takes twice as long.  {AS_TRAINED}",
 )
 @click.option(
     "--decode",
@@ -139,6 +148,7 @@ def predict(home: Home, /, model: str, **options: Any) -> None:
         precision=options["precision"],
         flip_test=options["flip_test"],
         view_test=options["view_test"],
+        side_test=options["side_test"],
         decoding=options["decode"],
         input_size=options["input_size"],
         detection_confidence=options["detection_confidence"],

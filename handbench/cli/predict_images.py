@@ -140,7 +140,7 @@ def _detector(options: dict[str, Any]) -> Predictor | None:
     if options["detector"] is None:
         return None
     home = click.get_current_context().obj
-    return open_predictor(home.model(options["detector"]), device=options["device"])
+    return open_predictor(home.model(options["detector"]), device=options["device"], once=True)
 
 
 def _check_draw(folder: Path, pictures: Sequence[PictureFile]) -> None:

@@ -132,7 +132,7 @@ def _score(run: Path, settings: TrainSettings, part: _Part) -> list[Results]:
         part.split,
         chosen=part.rows,
         device=settings.device,
-        flip_test=settings.flip_test,
+        looks=settings.looks,
     )
     ids = None if part.rows is None else predictions.id.tolist()
     return evaluate(predictions, part.path, PROTOCOLS, ids=ids, ids_from="the run").results

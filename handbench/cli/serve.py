@@ -147,7 +147,9 @@ def _load(
 
     newest = None if names else newest_run(home)
     places = [home.model(name) for name in names] or ([str(newest)] if newest else [])
-    predictors = [open_predictor(place, device=device, flip_test=flip_test) for place in places]
+    predictors = [
+        open_predictor(place, device=device, flip_test=flip_test, once=True) for place in places
+    ]
     loaded = load(predictors)
     warm_up(loaded)
     return loaded

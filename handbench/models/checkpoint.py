@@ -6,7 +6,7 @@ A run directory holds ``best.pt`` (the weights with the smallest validation erro
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from handbench.models.architecture import (
 )
 from handbench.models.baseline import Baseline
 from handbench.models.codecs import Codec, Unbiased, make_codec
+from handbench.models.looks import Looks
 
 FORMAT_VERSION = 2
 """Version 2 added codec, normalisation and box factor; files of version 1 are read as the unbiased
@@ -56,6 +57,8 @@ class TrainedModel:
         ``dataset/split`` of everything it has seen; empty for an untrained one.
     box_factor
         Side of what it sees, as a share of the stored image's.
+    looks
+        What it should look at beside an image as it is, where nothing else is asked for.
     """
 
     network: Baseline
@@ -64,6 +67,7 @@ class TrainedModel:
     name: str
     training_data: tuple[str, ...]
     box_factor: float = 1.0
+    looks: Looks = field(default_factory=Looks)
 
 
 def new_network(depth: int, seed: int, normalisation: Normalisation | None = None) -> Baseline:
@@ -100,6 +104,7 @@ def save_model(path: Path, model: TrainedModel, training: dict[str, Any] | None 
         "std": list(model.network.normalisation.std),
         "name": model.name,
         "training_data": list(model.training_data),
+        "looks": vars(model.looks),
         "weights": model.network.state_dict(),
     }
     if training is not None:
@@ -179,6 +184,7 @@ def load_model(path: Path) -> TrainedModel:
             name=str(values["name"]),
             training_data=tuple(values["training_data"]),
             box_factor=float(values["box_factor"]),
+            looks=Looks(**values.get("looks", {})),
         )
     except (KeyError, TypeError, ValueError, RuntimeError, TrainError) as error:
         raise TrainError(

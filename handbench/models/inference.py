@@ -20,11 +20,19 @@ from handbench.models.augment import fit_matrix, transform_points
 from handbench.models.baseline import Baseline
 from handbench.models.batches import in_order, loader
 from handbench.models.codecs import Codec
+from handbench.models.looks import Looks
 from handbench.models.pixels import warp_images
 
 VIEW_TURNS_DEG = (-15.0, 0.0, 15.0)
 VIEW_SIZES = (0.9, 1.0, 1.1)
 """Views of the view test: each turn with each size."""
+SIDE_MARGIN = 0.05
+"""By how much the mirror image must be surer to count, in the mean logarithm of a peak's height:
+what is as sure either way was taught as it is."""
+LOWEST_PEAK = 1e-3
+"""Peaks below it (a network's maps may be negative) are as unsure as it."""
+ONCE = Looks()
+"""The image as it is."""
 
 
 class Pictures(Protocol):
@@ -142,8 +150,7 @@ def locate(
     precision: str = "auto",
     workers: int = 0,
     decoding: Decoding | None = None,
-    flip_test: bool = False,
-    view_test: bool = False,
+    looks: Looks = ONCE,
     advance: Callable[[int], object] | None = None,
 ) -> Located:
     """Find the keypoints in all images.
@@ -163,9 +170,10 @@ def locate(
     batch_size, device, precision, workers
         How to compute; see :func:`choose_device` and :func:`choose_precision`. `workers` is the
         number of loading processes, 0 for none.
-    decoding, flip_test, view_test
-        See :meth:`handbench.models.codecs.Codec.decode`, :func:`predict_heatmaps` and
-        :func:`view_matrices`.
+    decoding
+        See :meth:`handbench.models.codecs.Codec.decode`.
+    looks
+        What it looks at beside the images as they are.
     advance
         Called with the number of images after every batch, for a progress bar.
     """
@@ -182,8 +190,7 @@ def locate(
             device=device,
             precision=precision,
             decoding=decoding,
-            flip_test=flip_test,
-            view_test=view_test,
+            looks=looks,
         )
         seconds.append(time.perf_counter() - start)
         counts.append(len(images))
@@ -210,13 +217,9 @@ def find_keypoints(
     device: str = "auto",
     precision: str = "auto",
     decoding: Decoding | None = None,
-    flip_test: bool = False,
-    view_test: bool = False,
+    looks: Looks = ONCE,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Find the keypoints in one batch of images of one size.
-
-    With the view test every image is seen nine times, turned and resized; a coordinate is the
-    median of nine, so that a view in which the network takes one finger for another does not count.
 
     Parameters
     ----------
@@ -224,7 +227,7 @@ def find_keypoints(
         Put into evaluation mode and moved to the device.
     images
         (N, 3, H, W) uint8 RGB.
-    size, codec, box_factor, device, precision, decoding, flip_test, view_test
+    size, codec, box_factor, device, precision, decoding, looks
         As for :func:`locate`.
 
     Returns
@@ -234,20 +237,53 @@ def find_keypoints(
     target = choose_device(device)
     network.to(target).eval()
     fit = fit_matrix(images.shape[-2], images.shape[-1], size, box_factor)
-    count = len(images)
-    points, peaks = [], []
+    views = view_matrices(size) if looks.views else [torch.eye(3, dtype=torch.float64)]
+    sides = [views]
+    if looks.sides:
+        sides.append([view @ mirror_matrix(size) for view in views])
+    seen = []
     with torch.inference_mode(), autocast(target, choose_precision(precision, target)):
         images = images.to(target, non_blocking=True)
-        for view in view_matrices(size) if view_test else [torch.eye(3, dtype=fit.dtype)]:
-            matrix = view @ fit
-            pixels = warp_images(images, matrix.expand(count, 3, 3), size)
-            maps = predict_heatmaps(network, pixels, codec=codec, flip_test=flip_test)
-            places, found = codec.decode(maps, decoding)
-            # Copying the few numbers to the CPU also waits for the device.
-            places, found = places.cpu().double(), found.cpu().double()
-            points.append(transform_points(torch.linalg.inv(matrix).expand(count, 3, 3), places))
-            peaks.append(found)
-    return torch.stack(points).median(0).values, torch.stack(peaks).median(0).values
+        for side in sides:
+            points, peaks = [], []
+            for matrix in (view @ fit for view in side):
+                batch = matrix.expand(len(images), 3, 3)
+                pixels = warp_images(images, batch, size)
+                maps = predict_heatmaps(network, pixels, codec=codec, flip_test=looks.flip)
+                places, found = codec.decode(maps, decoding)
+                # Copying the few numbers to the CPU also waits for the device.
+                points.append(transform_points(torch.linalg.inv(batch), places.cpu().double()))
+                peaks.append(found.cpu().double())
+            seen.append((torch.stack(points), torch.stack(peaks)))
+    return _surer(*seen) if looks.sides else _medians(*seen[0])
+
+
+def _medians(points: torch.Tensor, peaks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Of views (V, N, 21, …): a view that takes one finger for another does not count."""
+    return points.median(0).values, peaks.median(0).values
+
+
+def _surer(
+    seen: tuple[torch.Tensor, torch.Tensor], mirrored: tuple[torch.Tensor, torch.Tensor]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Medians over the views of each hand's surer side.
+
+    A network that cannot tell where a joint is spreads its map, and the peak is low.
+    """
+    sure, sure_mirrored = (
+        peaks.clamp(min=LOWEST_PEAK).log().mean((0, 2)) for _, peaks in (seen, mirrored)
+    )
+    chosen = sure_mirrored > sure + SIDE_MARGIN
+    points, peaks = zip(_medians(*seen), _medians(*mirrored))
+    return (
+        torch.where(chosen[:, None, None], points[1], points[0]),
+        torch.where(chosen[:, None], peaks[1], peaks[0]),
+    )
+
+
+def mirror_matrix(size: int) -> torch.Tensor:
+    """(3, 3) float64 map of the input to its mirror image."""
+    return torch.tensor([[-1, 0, size - 1], [0, 1, 0], [0, 0, 1]], dtype=torch.float64)
 
 
 def view_matrices(size: int) -> list[torch.Tensor]:

@@ -255,6 +255,7 @@ def _start_model(settings: TrainSettings, size: int, names: tuple[str, ...]) -> 
         name=settings.out.name,
         training_data=tuple(dict.fromkeys((*seen, *names))),
         box_factor=settings.box_factor,
+        looks=settings.looks,
     )
 
 

@@ -38,6 +38,8 @@ RECIPES: dict[str, dict[str, Any]] = {
         "fingers": 15.0,
         "mix": 0.8,
         "val_fraction": 0.0,
+        "view_test": True,
+        "side_test": True,
     },
     # Xiao, Wu and Wei (ECCV 2018), their repository's COCO configuration of ResNet-50 at 256 px:
     # github.com/microsoft/human-pose-estimation.pytorch. Its yaml has a weight decay that its Adam
@@ -84,6 +86,8 @@ RECIPES: dict[str, dict[str, Any]] = {
         "early_share": 0.4,
         "select": "epe",
         "flip_test": True,
+        "view_test": False,
+        "side_test": False,
         "precision": "fp32",
         "patience": None,
     },
@@ -131,6 +135,8 @@ RECIPES: dict[str, dict[str, Any]] = {
         "early_share": 0.4,
         "select": "auc",
         "flip_test": True,
+        "view_test": False,
+        "side_test": False,
         "precision": "fp32",
         "patience": None,
     },

@@ -21,6 +21,7 @@ from handbench.models.architecture import (
     ChannelOrder,
     check_input_size,
 )
+from handbench.models.looks import Looks
 from handbench.models.recipes import RECIPES
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -37,6 +38,8 @@ MAY_CHANGE = (
     "workers",
     "cache",
     "accumulate",
+    "view_test",
+    "side_test",
     "patience",
     "save_minutes",
     "sheet",
@@ -58,6 +61,8 @@ EARLIER: dict[str, Any] = {
     "clip_norm": 0.0,
     "select": "epe",
     "flip_test": False,
+    "view_test": False,
+    "side_test": False,
     "spread": "uniform",
     "rotation_share": 1.0,
     "shift_share": 1.0,
@@ -218,7 +223,19 @@ class TrainSettings:
         metadata=_help("validation score that chooses the best epoch", choices=SELECTIONS),
     )
     flip_test: bool = field(
-        default=False, metadata=_help("average with the mirror image in validation")
+        default=False,
+        metadata=_help("average with the mirror image, in validation and where the model is used"),
+    )
+    view_test: bool = field(
+        default=False,
+        metadata=_help("take the median over nine views on the result card and in `predict`"),
+    )
+    side_test: bool = field(
+        default=False,
+        metadata=_help(
+            "look at the mirror image too, and keep the surer answer, on the result card and in "
+            "`predict`; for hands of one side (--flip 0)"
+        ),
     )
     ema: float = field(
         default=0.998,
@@ -311,6 +328,11 @@ class TrainSettings:
         default=False, metadata=_help("also log for TensorBoard, in the folder tensorboard/")
     )
 
+    @property
+    def looks(self) -> Looks:
+        """What the trained model looks at beside an image as it is; see there for errors."""
+        return Looks(flip=self.flip_test, views=self.view_test, sides=self.side_test)
+
     def check(self) -> None:
         """Refuse values that cannot work.
 
@@ -354,6 +376,7 @@ class TrainSettings:
                     f"{option(entry.name)} is one of {', '.join(map(str, choices))}, "
                     f"found {value!r}"
                 )
+        _ = self.looks
         if not 0 <= self.ema < 1:
             raise TrainError(f"--ema is at least 0 and below 1, found {self.ema}")
         if self.patience is not None and self.patience < 1:

@@ -15,6 +15,7 @@ from handbench.files import atomic_path
 from handbench.metrics import auc, epe, keypoint_errors
 from handbench.models.averaging import average_over_processes
 from handbench.models.inference import locate
+from handbench.models.looks import Looks
 from handbench.models.preparation import Row, Run
 from handbench.models.rows import HandRows
 
@@ -83,7 +84,8 @@ def validate(run: Run) -> Validation | None:
         device=run.device.type,
         precision=run.precision,
         workers=run.workers,
-        flip_test=settings.flip_test,
+        # Other looks are for the end: they would take longer than the training itself.
+        looks=Looks(flip=settings.flip_test),
     )
     # What several processes were given so that all have equally many counts once.
     whole = run.processes.whole(torch.from_numpy(found.keypoints), positions, len(rows))

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from handbench.models.architecture import Decoding
     from handbench.models.checkpoint import TrainedModel
     from handbench.models.inference import Located
+    from handbench.models.looks import Looks
     from handbench.predictors.baseline import BaselinePredictor
 
 
@@ -36,8 +37,7 @@ def predict_split(
     device: str = "auto",
     precision: str = "auto",
     workers: int = 0,
-    flip_test: bool = False,
-    view_test: bool = False,
+    looks: Looks | None = None,
     decoding: Decoding | None = None,
     source: Path | None = None,
     padding: float | None = None,
@@ -59,9 +59,10 @@ def predict_split(
         Row numbers to predict; all by default.
     batch_size
         Images at a time. A model that finds hands by itself gets them one by one.
-    device, precision, workers, flip_test, view_test, decoding
-        Of the baseline; see :mod:`handbench.models.inference`. They are not looked at for another
-        predictor, which was opened with its own.
+    device, precision, workers, looks, decoding
+        Of the baseline; see :mod:`handbench.models.inference`; `looks` are by default those that
+        the model was trained to be used with. They do not count for another predictor, which was
+        opened with its own.
     source, padding, jitter
         What the model gets to see; see :class:`handbench.predictors.views.RowViews`.
     advance
@@ -88,9 +89,7 @@ def predict_split(
 
         model = load_model(Path(model))
     if not isinstance(model, Predictor):
-        model = BaselinePredictor(
-            model, device, precision, flip_test, decoding, view_test=view_test
-        )
+        model = BaselinePredictor(model, device, precision, looks or model.looks, decoding)
     if (
         isinstance(model, BaselinePredictor)
         and source is None
@@ -193,15 +192,9 @@ def input_block(model: Predictor, seen: dict[str, Any], more: dict[str, Any]) ->
     return {
         **seen,
         "padding": round(seen["padding"] * getattr(model, "box_factor", 1.0), 6),
-        "tta": _views(model),
+        "tta": str(getattr(model, "looks", "none")),
         **more,
     }
-
-
-def _views(model: object) -> str:
-    """Test-time augmentation in words: ``none``, ``flip``, ``views`` or ``flip+views``."""
-    given = {"flip": "flip_test", "views": "view_test"}
-    return "+".join(word for word, name in given.items() if getattr(model, name, False)) or "none"
 
 
 def _baseline(
@@ -232,8 +225,7 @@ def _baseline(
         device=model.device,
         precision=model.precision,
         workers=workers,
-        flip_test=model.flip_test,
-        view_test=model.view_test,
+        looks=model.looks,
         decoding=model.decoding,
         advance=advance,
     )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from handbench import __version__
+from handbench.models.looks import Looks
 from handbench.predictors.crops import cut, move
 from handbench.predictors.interface import Hand
 
@@ -29,21 +30,18 @@ class BaselinePredictor:
     device, precision
         See :func:`handbench.models.inference.choose_device` and
         :func:`~handbench.models.inference.choose_precision`.
-    flip_test
-        Average heatmaps with those of the mirror image.
+    looks
+        What it looks at beside an image as it is.
     decoding
         Another way to find a heatmap's peak than the codec's own.
-    view_test
-        Take the median over nine views of each image.
     """
 
     model: TrainedModel
     device: str = "auto"
     precision: str = "auto"
-    flip_test: bool = False
+    looks: Looks = field(default_factory=Looks)
     decoding: Decoding | None = None
     whole_image: bool = False
-    view_test: bool = False
 
     def __post_init__(self) -> None:
         from handbench.models.inference import choose_device, choose_precision
@@ -108,8 +106,7 @@ class BaselinePredictor:
             box_factor=self.model.box_factor,
             device=self.device,
             precision=self.precision,
-            flip_test=self.flip_test,
-            view_test=self.view_test,
+            looks=self.looks,
             decoding=self.decoding,
         )
         return points.numpy(), peaks.numpy()

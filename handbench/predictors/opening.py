@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from handbench.errors import PredictorError
+from handbench.models.looks import Looks
 from handbench.predictors.callables import is_function_name, open_function
 from handbench.predictors.interface import Predictor
 
@@ -24,8 +25,10 @@ def open_predictor(
     *,
     device: str = "auto",
     precision: str = "auto",
-    flip_test: bool = False,
-    view_test: bool = False,
+    flip_test: bool | None = None,
+    view_test: bool | None = None,
+    side_test: bool | None = None,
+    once: bool = False,
     decoding: Decoding | None = None,
     input_size: int | None = None,
     detection_confidence: float | None = None,
@@ -40,8 +43,14 @@ def open_predictor(
         ``mediapipe``, ``mediapipe:lite`` or ``mediapipe:FILE.task``; ``module:function``.
     device
         ``auto``, ``cpu``, ``cuda`` or ``mps``.
-    precision, flip_test, view_test, decoding
+    precision, decoding
         Of the baseline; see :class:`handbench.predictors.baseline.BaselinePredictor`.
+    flip_test, view_test, side_test
+        Of the baseline; see :class:`handbench.models.looks.Looks`. None: as the model was trained
+        to be used.
+    once
+        Look only once, and as these three say, whatever the model was trained for: where speed
+        counts.
     input_size
         Side of the pictures for a ``module:function``, px.
     detection_confidence
@@ -69,15 +78,17 @@ def open_predictor(
     if is_baseline(model):
         from handbench.predictors.baseline import BaselinePredictor
 
-        return BaselinePredictor(
-            open_baseline(model), device, precision, flip_test, decoding, view_test=view_test
-        )
+        trained = open_baseline(model)
+        usual = Looks() if once else trained.looks
+        looks = usual.with_options(flip_test, view_test, side_test)
+        return BaselinePredictor(trained, device, precision, looks, decoding)
     _only_baseline(
         model,
         {
             "--precision": precision != "auto",
             "--flip-test": flip_test,
             "--view-test": view_test,
+            "--side-test": side_test,
             "--decode": decoding is not None,
         },
     )
@@ -120,7 +131,7 @@ def open_baseline(model: str) -> TrainedModel:
     return untrained_model() if model == "untrained" else load_model(Path(model))
 
 
-def _only_baseline(model: str, given: dict[str, bool]) -> None:
+def _only_baseline(model: str, given: dict[str, bool | None]) -> None:
     """Refuse what needs heatmaps or weights that only the baseline has."""
     for option, wrong in given.items():
         if wrong:

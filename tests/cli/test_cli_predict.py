@@ -18,6 +18,7 @@ from handbench.cli.predict import predict
 from handbench.models.architecture import CODEC_GRIDS, DECODINGS
 from handbench.models.checkpoint import TrainedModel, new_network, save_model
 from handbench.models.codecs import make_codec
+from handbench.models.looks import Looks
 from handbench.predictors import opening
 from handbench.predictors.callables import open_function
 
@@ -59,6 +60,22 @@ def test_a_model_is_decoded_as_its_codec_does(data: Path, tmp_path: Path) -> Non
     assert abs(flipped - found["rounded"]).max() > 0.1
     views = keypoints(tmp_path / "rounded.pt", data, "--view-test")
     assert abs(views - found["rounded"]).max() > 0.1
+
+
+def test_a_model_looks_at_images_as_it_was_trained_to(data: Path, tmp_path: Path) -> None:
+    model = TrainedModel(new_network(18, 0), 64, make_codec("rounded"), "m", ("tiny/train",))
+    save_model(tmp_path / "once.pt", model)
+    save_model(tmp_path / "m.pt", dataclasses.replace(model, looks=Looks(views=True, sides=True)))
+    own = keypoints(tmp_path / "m.pt", data)
+    asked = keypoints(tmp_path / "once.pt", data, "--view-test", "--side-test")
+    np.testing.assert_array_equal(own, asked)
+    once = keypoints(tmp_path / "m.pt", data, "--no-view-test", "--no-side-test")
+    np.testing.assert_array_equal(once, keypoints(tmp_path / "once.pt", data))
+    assert abs(own - once).max() > 0.1
+    words = ["predict", str(tmp_path / "m.pt"), "--data", str(data), "--flip-test", "-o", "x.json"]
+    done = CliRunner().invoke(cli, words)
+    assert done.exit_code == 1
+    assert "found both: leave one away (--no-flip-test or --no-side-test)" in str(done.exception)
 
 
 def run(*words: object) -> str:

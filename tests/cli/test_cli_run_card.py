@@ -77,15 +77,36 @@ def open_lines(path: Path) -> list[str]:
     return path.read_text().splitlines()
 
 
-def test_the_card_equals_predict_and_evaluate(run: Path, data: Path, tmp_path: Path) -> None:
-    words = ["predict", run, "--data", data, "--split", "val", "-o", tmp_path / "p.json"]
-    done = CliRunner().invoke(cli, [*map(str, words), "--device", "cpu"])
+def predicted(run: Path, data: Path, split: str, out: Path) -> dict[str, Any]:
+    """Write predictions as `predict` does without options; returns their `input`."""
+    words = ["predict", run, "--data", data, "--split", split, "-o", out, "--device", "cpu"]
+    done = CliRunner().invoke(cli, list(map(str, words)))
     assert done.exit_code == 0, done.output
-    scored = evaluate(tmp_path / "p.json", data).results[0]
-    card = Results.read(run / "card.json")
+    seen: dict[str, Any] = json.loads(out.read_text())["input"]
+    return seen
+
+
+def equals(card: Results, predictions: Path, data: Path) -> None:
+    scored = evaluate(predictions, data).results[0]
     assert scored.signature == card.signature
     for name, metric in scored.metrics.items():
         assert card.metrics[name].value == pytest.approx(metric.value), name
+
+
+def test_the_card_equals_predict_and_evaluate(run: Path, data: Path, tmp_path: Path) -> None:
+    assert predicted(run, data, "val", tmp_path / "p.json")["tta"] == "none"
+    equals(Results.read(run / "card.json"), tmp_path / "p.json", data)
+
+
+def test_a_run_is_scored_and_used_as_its_settings_look(data: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    result = baseline(*options(data, run), "--epochs", 1, "--view-test", "--side-test")
+    assert result.exit_code == 0, result.output
+    assert predicted(run, data, "val", tmp_path / "p.json")["tta"] == "views+sides"
+    card = Results.read(run / "card.json")
+    equals(card, tmp_path / "p.json", data)
+    (row,) = map(json.loads, open_lines(run / "log.jsonl"))
+    assert card.metrics["EPE[px]"].value != pytest.approx(row["val_epe_px"], rel=1e-6)
 
 
 def test_the_card_says_how_the_run_came_about(run: Path) -> None:

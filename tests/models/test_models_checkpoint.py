@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from handbench.models.checkpoint import (
     save_model,
 )
 from handbench.models.codecs import Codec, Integral, Rounded, Udp, Unbiased
+from handbench.models.looks import Looks
 
 
 def model(codec: Codec, normalisation: Normalisation | None = None) -> TrainedModel:
@@ -33,6 +35,19 @@ def test_a_checkpoint_keeps_what_is_needed_to_use_the_network(codec: Codec, tmp_
     assert (loaded.codec, loaded.box_factor, loaded.size) == (codec, 0.8, 32)
     assert loaded.network.normalisation == order
     torch.testing.assert_close(loaded.network.mean.flatten(), torch.tensor([0.1, 0.2, 0.3]))
+
+
+def test_a_checkpoint_says_how_its_model_looks_at_images(tmp_path: Path) -> None:
+    looks = Looks(views=True, sides=True)
+    save_model(tmp_path / "m.pt", replace(model(Unbiased()), looks=looks))
+    assert load_model(tmp_path / "m.pt").looks == looks
+    values = torch.load(tmp_path / "m.pt", weights_only=True)
+    # Earlier ones did not say.
+    torch.save({key: value for key, value in values.items() if key != "looks"}, tmp_path / "o.pt")
+    assert load_model(tmp_path / "o.pt").looks == Looks()
+    torch.save({**values, "looks": {"twice": True}}, tmp_path / "x.pt")
+    with pytest.raises(TrainError, match="does not fit its own description"):
+        load_model(tmp_path / "x.pt")
 
 
 def test_checkpoints_of_version_1_are_read_as_the_unbiased_codec(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from handbench.errors import TrainError
 from handbench.models.architecture import CODEC_GRIDS
 from handbench.models.codecs import (
     CODECS,
+    TEMPERATURE,
     Codec,
     Integral,
     Likely,
@@ -305,20 +306,32 @@ def test_likely_takes_the_likelier_of_two_places() -> None:
 
 
 def test_likely_has_the_least_expected_distance() -> None:
-    maps = 2 * torch.randn(3, 21, 20, 20, generator=torch.Generator().manual_seed(5))
-    chances = functional.softmax(maps.flatten(-2), dim=-1)
+    """Under what its maps say, sharpened."""
+    maps = 1.2 * torch.randn(3, 21, 20, 20, generator=torch.Generator().manual_seed(5))
+    sharpened = maps / TEMPERATURE
+    chances = functional.softmax(sharpened.flatten(-2), dim=-1)
     y, x = torch.meshgrid(torch.arange(20.0), torch.arange(20.0), indexing="ij")
     grid = torch.stack([x, y], dim=-1).view(-1, 2)
 
     def expected(cells: torch.Tensor) -> torch.Tensor:
         return (torch.cdist(cells, grid.expand(3, -1, -1)) * chances).sum(-1)
 
-    def found(codec: Codec) -> torch.Tensor:
-        return expected(codec.to_cells(codec.decode(maps)[0], (20, 20)))
+    def found(codec: Codec, given: torch.Tensor) -> torch.Tensor:
+        return expected(codec.to_cells(codec.decode(given)[0], (20, 20)))
 
-    assert (found(Likely()) <= found(Integral()) + 1e-3).all()
+    likely = found(Likely(), maps)
+    assert (likely <= found(Integral(), sharpened) + 1e-3).all()
     everywhere = (torch.cdist(grid, grid)[None, None] * chances[:, :, None]).sum(-1).amin(-1)
-    assert (found(Likely()) <= everywhere + 0.05).all()
+    assert (likely <= everywhere + 0.05).all()
+
+
+def test_a_little_of_everything_hardly_draws_likely_to_the_middle() -> None:
+    target = encode(Likely(), torch.full((1, 1, 2), 8.0))[0]
+    maps = (0.8 * target + 0.2 / target[0, 0].numel()).log()
+    cells = Likely().to_cells(Likely().decode(maps)[0], SHAPE)
+    mean = Integral().to_cells(Integral().decode(maps)[0], SHAPE)
+    assert cells[0, 0].tolist() == pytest.approx([8, 8], abs=0.2)
+    assert mean[0, 0, 0] > 10
 
 
 def test_likely_loss_is_the_cross_entropy_alone() -> None:

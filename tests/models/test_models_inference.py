@@ -17,6 +17,7 @@ from handbench.models.inference import (
     predict_heatmaps,
     view_matrices,
 )
+from handbench.models.looks import Looks
 from handbench.models.rows import HandRows
 
 
@@ -46,9 +47,19 @@ class Dots:
 
 
 @pytest.mark.parametrize("size", [64, 128])
-@pytest.mark.parametrize("flip_test", [False, True])
-@pytest.mark.parametrize("view_test", [False, True])
-def test_points_come_back_in_stored_pixels(size: int, flip_test: bool, view_test: bool) -> None:
+@pytest.mark.parametrize(
+    "looks",
+    [
+        Looks(),
+        Looks(flip=True),
+        Looks(views=True),
+        Looks(sides=True),
+        Looks(flip=True, views=True),
+        Looks(views=True, sides=True),
+    ],
+    ids=str,
+)
+def test_points_come_back_in_stored_pixels(size: int, looks: Looks) -> None:
     points = torch.tensor([[20.0, 15.0], [41.3, 30.6], [33.2, 22.2]])
     network = Brightest(18)
     found = locate(
@@ -58,8 +69,7 @@ def test_points_come_back_in_stored_pixels(size: int, flip_test: bool, view_test
         codec=Unbiased(),
         device="cpu",
         batch_size=2,
-        flip_test=flip_test,
-        view_test=view_test,
+        looks=looks,
     )
     assert found.keypoints.shape == (3, 21, 2)
     assert torch.from_numpy(found.keypoints[:, 0]).sub(points).abs().max() < 0.3
@@ -79,9 +89,49 @@ def test_a_view_in_which_the_network_errs_does_not_count() -> None:
     network = Brightest(18)
     network.register_forward_pre_hook(err)
     points = torch.tensor([[32.0, 24.0], [36.3, 27.6]])
-    found = locate(network, Dots(points), size=64, codec=Unbiased(), device="cpu", view_test=True)
+    found = locate(
+        network, Dots(points), size=64, codec=Unbiased(), device="cpu", looks=Looks(views=True)
+    )
     assert calls == 9
     assert torch.from_numpy(found.keypoints[:, 0]).sub(points).abs().max() < 0.3
+
+
+def seen_twice(dim: float, wrong: dict[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Dots, and where the side test finds them.
+
+    The network takes images in this order: all as they are, then all mirrored. Call `c` finds the
+    dot of image `wrong[c]` elsewhere, and with only a share `dim` of its brightness.
+    """
+    calls = 0
+
+    def err(_: Baseline, inputs: tuple[torch.Tensor]) -> tuple[torch.Tensor]:
+        nonlocal calls
+        calls += 1
+        images = inputs[0].clone()
+        if calls in wrong:
+            image = wrong[calls]
+            images[image] = dim * images[image].roll((12, -8), (-1, -2))
+        return (images,)
+
+    network = Brightest(18)
+    network.register_forward_pre_hook(err)
+    points = torch.tensor([[32.0, 24.0], [26.3, 27.6]])
+    looks = Looks(sides=True)
+    found = locate(network, Dots(points), size=64, codec=Unbiased(), device="cpu", looks=looks)
+    assert calls == 2
+    return points, torch.from_numpy(found.keypoints[:, 0])
+
+
+def test_the_surer_side_counts_hand_by_hand() -> None:
+    points, found = seen_twice(0.7, {1: 0, 2: 1})
+    assert (found - points).abs().max() < 0.3
+
+
+def test_a_side_that_is_hardly_surer_does_not_count() -> None:
+    points, found = seen_twice(0.97, {1: 0})
+    assert (found[0] - points[0]).abs().max() > 5
+    points, found = seen_twice(1.0, {2: 0})
+    assert (found - points).abs().max() < 0.3
 
 
 def test_views_turn_and_resize_about_the_centre() -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from generators.tiny_hdf5 import write_tiny
 from handbench.errors import FormatError
 from handbench.hdf5.reader import HandFile
 from handbench.models.checkpoint import TrainedModel, save_model, untrained_model
+from handbench.models.looks import Looks
 from handbench.predictions.record import check_columns
 from handbench.predictions.run import predict_split
 from handbench.predictions.write import write_predictions
@@ -44,18 +45,19 @@ def test_keypoints_are_in_source_pixels(data: Path, model: TrainedModel) -> None
 
 
 @pytest.mark.parametrize(
-    ("flip", "views", "words"),
-    [(False, False, "none"), (False, True, "views"), (True, True, "flip+views")],
+    "looks", [Looks(), Looks(views=True), Looks(flip=True, views=True), Looks(sides=True)], ids=str
 )
-def test_the_header_names_what_was_averaged(
-    data: Path, model: TrainedModel, flip: bool, views: bool, words: str
-) -> None:
-    found = predict_split(model, data, "test", device="cpu", flip_test=flip, view_test=views)
-    assert found.header()["input"]["tta"] == words
+def test_the_header_names_what_was_looked_at(data: Path, model: TrainedModel, looks: Looks) -> None:
+    found = predict_split(model, data, "test", device="cpu", looks=looks)
+    assert found.header()["input"]["tta"] == str(looks)
+    # What nobody says is as the model was trained to be used.
+    own = predict_split(replace(model, looks=looks), data, "test", device="cpu")
+    np.testing.assert_array_equal(own.keypoints, found.keypoints)
+    assert own.header()["input"]["tta"] == str(looks)
 
 
 def test_the_header_says_how_it_was_made(data: Path, model: TrainedModel, tmp_path: Path) -> None:
-    found = predict_split(model, data, "test", device="cpu", flip_test=True)
+    found = predict_split(model, data, "test", device="cpu", looks=Looks(flip=True))
     header = found.header()
     assert (header["dataset"], header["split"], header["frame"]) == ("tiny", "test", "source")
     assert header["model"]["params"] == 15_377_749

@@ -92,6 +92,7 @@ def test_an_error_without_words_is_named(tmp_path: Path, monkeypatch: pytest.Mon
     [
         ("json:loads", {"flip_test": True}, "--flip-test is for the baseline"),
         ("json:loads", {"view_test": True}, "--view-test is for the baseline"),
+        ("json:loads", {"side_test": True}, "--side-test is for the baseline"),
         ("json:loads", {"decoding": "dark"}, "--decode is for the baseline"),
         ("net.onnx", {"precision": "bf16"}, "--precision is for the baseline"),
         ("untrained", {"input_size": 64}, "the input size of untrained is its own: leave --input"),
