@@ -376,7 +376,7 @@ class TrainSettings:
                     f"{option(entry.name)} is one of {', '.join(map(str, choices))}, "
                     f"found {value!r}"
                 )
-        _ = self.looks
+        _ = self.looks  # refuses what does not go together
         if not 0 <= self.ema < 1:
             raise TrainError(f"--ema is at least 0 and below 1, found {self.ema}")
         if self.patience is not None and self.patience < 1:
