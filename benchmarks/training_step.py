@@ -98,7 +98,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, nargs="+", default=[128, 224])
     parser.add_argument("--precision", nargs="+", default=["bf16", "fp32"])
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--steps", type=int, default=9)
+    parser.add_argument("--steps", type=int, default=21)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
