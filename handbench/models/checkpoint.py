@@ -6,7 +6,7 @@ A run directory holds ``best.pt`` (the weights with the smallest validation erro
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from handbench.models.architecture import (
 )
 from handbench.models.baseline import Baseline
 from handbench.models.codecs import Codec, Unbiased, make_codec
-from handbench.models.looks import Looks
+from handbench.models.looks import ONCE, Looks
 
 FORMAT_VERSION = 2
 """Version 2 added codec, normalisation and box factor; files of version 1 are read as the unbiased
@@ -67,7 +67,7 @@ class TrainedModel:
     name: str
     training_data: tuple[str, ...]
     box_factor: float = 1.0
-    looks: Looks = field(default_factory=Looks)
+    looks: Looks = ONCE
 
 
 def new_network(depth: int, seed: int, normalisation: Normalisation | None = None) -> Baseline:

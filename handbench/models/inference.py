@@ -20,7 +20,7 @@ from handbench.models.augment import fit_matrix, transform_points
 from handbench.models.baseline import Baseline
 from handbench.models.batches import in_order, loader
 from handbench.models.codecs import Codec
-from handbench.models.looks import Looks
+from handbench.models.looks import ONCE, Looks
 from handbench.models.pixels import warp_images
 
 VIEW_TURNS_DEG = (-15.0, 0.0, 15.0)
@@ -31,8 +31,6 @@ SIDE_MARGIN = 0.05
 what is as sure either way was taught as it is."""
 LOWEST_PEAK = 1e-3
 """Peaks below it (a network's maps may be negative) are as unsure as it."""
-ONCE = Looks()
-"""The image as it is."""
 
 
 class Pictures(Protocol):
@@ -252,7 +250,8 @@ def find_keypoints(
                 maps = predict_heatmaps(network, pixels, codec=codec, flip_test=looks.flip)
                 places, found = codec.decode(maps, decoding)
                 # Copying the few numbers to the CPU also waits for the device.
-                points.append(transform_points(torch.linalg.inv(batch), places.cpu().double()))
+                back = torch.linalg.inv(matrix).expand_as(batch)
+                points.append(transform_points(back, places.cpu().double()))
                 peaks.append(found.cpu().double())
             seen.append((torch.stack(points), torch.stack(peaks)))
     return _surer(*seen) if looks.sides else _medians(*seen[0])

@@ -51,3 +51,7 @@ class Looks:
             views=self.views if views is None else views,
             sides=self.sides if sides is None else sides,
         )
+
+
+ONCE = Looks()
+"""The image as it is."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from handbench import __version__
-from handbench.models.looks import Looks
+from handbench.models.looks import ONCE, Looks
 from handbench.predictors.crops import cut, move
 from handbench.predictors.interface import Hand
 
@@ -39,7 +39,7 @@ class BaselinePredictor:
     model: TrainedModel
     device: str = "auto"
     precision: str = "auto"
-    looks: Looks = field(default_factory=Looks)
+    looks: Looks = ONCE
     decoding: Decoding | None = None
     whole_image: bool = False
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from handbench.errors import PredictorError
-from handbench.models.looks import Looks
+from handbench.models.looks import ONCE
 from handbench.predictors.callables import is_function_name, open_function
 from handbench.predictors.interface import Predictor
 
@@ -79,8 +79,7 @@ def open_predictor(
         from handbench.predictors.baseline import BaselinePredictor
 
         trained = open_baseline(model)
-        usual = Looks() if once else trained.looks
-        looks = usual.with_options(flip_test, view_test, side_test)
+        looks = (ONCE if once else trained.looks).with_options(flip_test, view_test, side_test)
         return BaselinePredictor(trained, device, precision, looks, decoding)
     _only_baseline(
         model,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mimetypes
 import re
 import threading
 import time
@@ -23,7 +24,8 @@ class Manner:
     starts_late: int = 0
     """Answer a range with one that begins so many bytes later."""
     tells_length: bool = True
-    kind: str = "application/zip"
+    kind: str | None = None
+    """Media type; by default what the file's name says, or a ZIP archive's."""
     piece_bytes: int = 1 << 16
     pause_s: float = 0.0
     """Between pieces."""
@@ -86,7 +88,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self.end_headers()
                 return
         self.send_response(206 if start else 200)
-        self.send_header("Content-Type", manner.kind)
+        kind = manner.kind or mimetypes.guess_type(name)[0] or "application/zip"
+        self.send_header("Content-Type", kind)
         if start:
             self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
         if manner.tells_length:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
-import functools
-import threading
-from collections.abc import Iterator
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 from boards import CHINESE, HOSTILE, LONG, RIGHT_TO_LEFT, full_board
+from generators.server import FileServer
 from tools.browser import UNFOLD, Browser, Tab
 
 from handbench.leaderboard.site import write_site
@@ -41,25 +37,6 @@ _TOO_WIDE = """
 def does(tab: Tab, script: str) -> Any:
     """What a script with `return` returns in the page."""
     return tab.run(f"(async () => {{ {script} }})()")
-
-
-@contextlib.contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """Address of a web server of that folder."""
-
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, *about: object) -> None:
-            pass
-
-    handler = functools.partial(Quiet, directory=str(folder))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 @pytest.fixture(scope="module")
@@ -227,10 +204,13 @@ def test_the_theme_switches_and_is_remembered(browser: Browser, site: Path, dark
     """
     # Over HTTP: Chromium at times lets a page from a file start with what storage held before.
     view = {"width": 1280, "height": 900, "dark": dark}
-    with served(site) as address, browser.open(f"{address}/index.html", dark=dark) as tab:
+    files = {
+        str(path.relative_to(site)): path.read_bytes() for path in site.rglob("*") if path.is_file()
+    }
+    with FileServer(files) as server, browser.open(server.url("index.html"), dark=dark) as tab:
         found = does(tab, script)
         # Another page of the site starts as it was left.
-        tab.show(f"{address}/groups/g0.html", **view)
+        tab.show(server.url("groups/g0.html"), **view)
         found["later"] = tab.run("document.documentElement.dataset.theme")
     words = ["Light", "Dark"] if dark else ["Dark", "Light"]
     assert [found["before"], found["after"]] == words

@@ -45,15 +45,23 @@ def test_keypoints_are_in_source_pixels(data: Path, model: TrainedModel) -> None
 
 
 @pytest.mark.parametrize(
-    "looks", [Looks(), Looks(views=True), Looks(flip=True, views=True), Looks(sides=True)], ids=str
+    ("looks", "words"),
+    [
+        (Looks(), "none"),
+        (Looks(views=True), "views"),
+        (Looks(flip=True, views=True), "flip+views"),
+        (Looks(sides=True), "sides"),
+    ],
 )
-def test_the_header_names_what_was_looked_at(data: Path, model: TrainedModel, looks: Looks) -> None:
+def test_the_header_names_what_was_looked_at(
+    data: Path, model: TrainedModel, looks: Looks, words: str
+) -> None:
     found = predict_split(model, data, "test", device="cpu", looks=looks)
-    assert found.header()["input"]["tta"] == str(looks)
+    assert found.header()["input"]["tta"] == words
     # What nobody says is as the model was trained to be used.
     own = predict_split(replace(model, looks=looks), data, "test", device="cpu")
     np.testing.assert_array_equal(own.keypoints, found.keypoints)
-    assert own.header()["input"]["tta"] == str(looks)
+    assert own.header()["input"]["tta"] == words
 
 
 def test_the_header_says_how_it_was_made(data: Path, model: TrainedModel, tmp_path: Path) -> None:

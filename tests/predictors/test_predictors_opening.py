@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from handbench.errors import PredictorError, TrainError
 from handbench.models.checkpoint import save_model, untrained_model
+from handbench.models.looks import Looks
+from handbench.predictors.baseline import BaselinePredictor
 from handbench.predictors.interface import Predictor
 from handbench.predictors.opening import is_baseline, open_predictor
 from handbench.predictors.torch_program import ProgramPredictor
@@ -25,6 +28,21 @@ def test_a_run_and_its_checkpoint_are_opened(tmp_path: Path) -> None:
     for model in (tmp_path, tmp_path / "best.pt"):
         assert is_baseline(str(model))
         assert open_predictor(str(model), device="cpu").input_size == 32
+
+
+def test_where_speed_counts_a_model_looks_once(tmp_path: Path) -> None:
+    looks = Looks(views=True, sides=True)
+    save_model(tmp_path / "m.pt", replace(untrained_model(18, 32), looks=looks))
+
+    def opened(**options: bool) -> Looks:
+        predictor = open_predictor(str(tmp_path / "m.pt"), device="cpu", **options)
+        assert isinstance(predictor, BaselinePredictor)
+        return predictor.looks
+
+    assert opened() == looks
+    assert opened(view_test=False) == Looks(sides=True)
+    assert opened(once=True) == Looks()
+    assert opened(once=True, flip_test=True) == Looks(flip=True)
 
 
 def test_what_is_no_model_is_refused_with_all_that_could_be(tmp_path: Path) -> None:
